@@ -1,0 +1,81 @@
+//! Loss and ranks at the answer positions.
+
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+/// Cross-entropy of each answer over the whole vocabulary, in nats.
+///
+/// # Shapes
+/// - `logits`: `[rows, vocab]`
+/// - `answers`: one vocabulary id for each row
+/// - returns: `[rows]`
+pub fn cross_entropy(logits: Tensor<2>, answers: &[u32]) -> Tensor<1> {
+    let device = logits.device();
+    let targets = ids(answers, &device).reshape([answers.len(), 1]);
+    log_softmax(logits, 1).gather(1, targets).neg().reshape([answers.len()])
+}
+
+/// Rank of each answer among the candidates, counted from 0: how many score strictly higher.
+///
+/// # Shapes
+/// - `logits`: `[rows, vocab]`
+/// - `answers`: one vocabulary id for each row
+/// - `candidates`: vocabulary ids, or `None` for the whole vocabulary
+/// - returns: `rows` numbers
+pub fn ranks(
+    logits: Tensor<2>,
+    answers: &[u32],
+    candidates: Option<&Tensor<1, Int>>,
+) -> Vec<usize> {
+    let device = logits.device();
+    let targets = ids(answers, &device).reshape([answers.len(), 1]);
+    let target = logits.clone().gather(1, targets);
+    let scores = match candidates {
+        Some(candidates) => logits.select(1, candidates.clone()),
+        None => logits,
+    };
+    let higher = scores.greater(target).int().sum_dim(1);
+    higher.into_data().iter::<i64>().map(|count| count as usize).collect()
+}
+
+/// What a set of ranks amounts to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Scores {
+    /// Examples scored.
+    pub examples: usize,
+    /// Share of answers ranked first, 0 to 1.
+    #[serde(rename = "p1")]
+    pub precision_at_1: f64,
+    /// Share of answers among the first ten, 0 to 1.
+    #[serde(rename = "p10")]
+    pub precision_at_10: f64,
+    /// Mean reciprocal rank, 0 to 1.
+    pub mrr: f64,
+    /// Mean cross-entropy over the whole vocabulary, in nats.
+    pub loss: f64,
+}
+
+impl Scores {
+    /// Sums up ranks (from 0) and losses of the same examples; all zero when there are none.
+    pub fn new(ranks: &[usize], losses: &[f32]) -> Self {
+        let examples = ranks.len();
+        if examples == 0 {
+            return Self::default();
+        }
+        let mean =
+            |f: &dyn Fn(usize) -> f64| ranks.iter().map(|&r| f(r)).sum::<f64>() / examples as f64;
+        Self {
+            examples,
+            precision_at_1: mean(&|rank| f64::from(rank == 0)),
+            precision_at_10: mean(&|rank| f64::from(rank < 10)),
+            mrr: mean(&|rank| 1.0 / (rank as f64 + 1.0)),
+            loss: losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / examples as f64,
+        }
+    }
+}
+
+/// Vocabulary ids as an integer tensor, `[ids]`.
+pub fn ids(ids: &[u32], device: &Device) -> Tensor<1, Int> {
+    let values: Vec<i64> = ids.iter().map(|&id| i64::from(id)).collect();
+    Tensor::from_data(TensorData::new(values, [ids.len()]), device)
+}

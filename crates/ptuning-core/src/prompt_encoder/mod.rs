@@ -1,0 +1,114 @@
+//! Prompt encoders: what the trainable vectors pass through before they meet the language model.
+//!
+//! | kind | vectors |
+//! |---|---|
+//! | [`DirectEncoder`] | the embedding itself (prompt tuning, OptiPrompt) |
+//! | [`MlpEncoder`] | Embedding → Linear → ReLU → Linear |
+//! | [`LstmEncoder`] | Embedding → 2-layer bidirectional LSTM → Linear → ReLU → Linear (P-tuning) |
+//!
+//! Every one maps nothing to `[prompt, hidden]`: a prompt does not depend on the example, so it is
+//! computed once per optimiser step and, when training is over, baked into a table.
+
+mod direct;
+mod init;
+mod lstm;
+mod mlp;
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor};
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+pub use direct::DirectEncoder;
+pub use init::{Initializer, Start, initial_vectors};
+pub use lstm::{BiLstm, LstmEncoder};
+pub use mlp::{Linear, Mlp, MlpEncoder};
+
+/// Which prompt encoder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EncoderKind {
+    /// Embedding → BiLSTM → MLP, as published.
+    Lstm,
+    /// Embedding → MLP.
+    Mlp,
+    /// The vectors themselves.
+    Direct,
+}
+
+/// Sizes of a prompt encoder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EncoderConfig {
+    /// Which one.
+    pub kind: EncoderKind,
+    /// Number of virtual tokens.
+    pub prompt: usize,
+    /// Width of the language model's embeddings.
+    pub hidden: usize,
+    /// Width inside the encoder (both LSTM directions together); even for the LSTM.
+    pub inner: usize,
+}
+
+/// A prompt encoder of any kind.
+#[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant, reason = "one value per run; a box would only hide it")]
+pub enum PromptEncoder {
+    /// See [`DirectEncoder`].
+    Direct(DirectEncoder),
+    /// See [`MlpEncoder`].
+    Mlp(MlpEncoder),
+    /// See [`LstmEncoder`].
+    Lstm(LstmEncoder),
+}
+
+impl PromptEncoder {
+    /// A new encoder whose embedding holds `vectors` (`[prompt, hidden]`) and whose other weights
+    /// follow PyTorch's defaults. Its parameters live on `device`; pass an autodiff device to train.
+    pub fn new(
+        config: &EncoderConfig,
+        vectors: Tensor<2>,
+        init: &mut Initializer,
+        device: &Device,
+    ) -> Self {
+        match config.kind {
+            EncoderKind::Direct => Self::Direct(DirectEncoder::new(vectors, device)),
+            EncoderKind::Mlp => Self::Mlp(MlpEncoder::new(config, vectors, init, device)),
+            EncoderKind::Lstm => Self::Lstm(LstmEncoder::new(config, vectors, init, device)),
+        }
+    }
+
+    /// Which kind it is.
+    pub fn kind(&self) -> EncoderKind {
+        match self {
+            Self::Direct(_) => EncoderKind::Direct,
+            Self::Mlp(_) => EncoderKind::Mlp,
+            Self::Lstm(_) => EncoderKind::Lstm,
+        }
+    }
+
+    /// The prompt's vectors h_0 … h_m, `[prompt, hidden]`.
+    pub fn forward(&self) -> Tensor<2> {
+        match self {
+            Self::Direct(encoder) => encoder.forward(),
+            Self::Mlp(encoder) => encoder.forward(),
+            Self::Lstm(encoder) => encoder.forward(),
+        }
+    }
+
+    /// Visits the parameters under names that do not repeat the kind (`lstm.layers.0…`).
+    pub fn visit_parameters<V: ModuleVisitor>(&self, visitor: &mut V) {
+        match self {
+            Self::Direct(encoder) => encoder.visit(visitor),
+            Self::Mlp(encoder) => encoder.visit(visitor),
+            Self::Lstm(encoder) => encoder.visit(visitor),
+        }
+    }
+
+    /// Maps the parameters under the same names.
+    pub fn map_parameters<M: ModuleMapper>(self, mapper: &mut M) -> Self {
+        match self {
+            Self::Direct(encoder) => Self::Direct(encoder.map(mapper)),
+            Self::Mlp(encoder) => Self::Mlp(encoder.map(mapper)),
+            Self::Lstm(encoder) => Self::Lstm(encoder.map(mapper)),
+        }
+    }
+}

@@ -1,0 +1,474 @@
+//! Binding a template to a tokenizer, and encoding examples with every position known.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::error::{BindError, EncodeError};
+use super::segments::{Count, SegmentKind, Shorten, Template};
+use crate::language_model::{Layout, Objective, SpecialTokens, Tokenize};
+
+/// Texts of one example, by the name that the template gives them.
+pub type Fields = BTreeMap<String, String>;
+
+/// A virtual token of a bound template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VirtualToken {
+    /// Its name in print: `h_0`, `h_1` …
+    pub name: String,
+    /// Vocabulary id whose embedding it starts from, when the template gives words.
+    pub start: Option<u32>,
+}
+
+/// A template bound to a tokenizer and to the way a language model reads.
+///
+/// # White space
+/// Neighbouring anchors and inputs form one text and are tokenized together, as they would be
+/// without a template. White space at the end of such a text is dropped (a lone space would become
+/// a token of its own) and, before `[z]`, becomes the space in front of the answer; white space
+/// between two slots vanishes.
+#[derive(Debug, Clone)]
+pub struct BoundTemplate {
+    template: Template,
+    objective: Objective,
+    special: SpecialTokens,
+    pieces: Vec<Piece>,
+    virtual_tokens: Vec<VirtualToken>,
+    answer_space: bool,
+    max_positions: usize,
+}
+
+#[derive(Debug, Clone)]
+enum Piece {
+    Text(Vec<TextPart>),
+    Virtual(Range<usize>),
+    Answer,
+}
+
+#[derive(Debug, Clone)]
+enum TextPart {
+    Anchor(String),
+    Input(String, Option<Shorten>),
+}
+
+/// A virtual token's place in an encoded example.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slot {
+    /// Position in the sequence.
+    pub position: usize,
+    /// Which virtual token, an index below [`BoundTemplate::prompt_len`].
+    pub virtual_token: usize,
+}
+
+/// What a stretch of real tokens is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// Fixed words of the template.
+    Anchor,
+    /// Text of the example's field.
+    Input(String),
+}
+
+/// A stretch of tokens that came from one segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TextSpan {
+    /// What it is.
+    pub part: Part,
+    /// Positions in the sequence.
+    pub positions: Range<usize>,
+}
+
+/// A field that was shortened by the template's rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shortened {
+    /// Its name.
+    pub field: String,
+    /// Tokens dropped.
+    pub dropped: usize,
+}
+
+/// One example, encoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encoded {
+    /// Token ids. Virtual tokens hold a filler that never reaches the model.
+    pub ids: Vec<u32>,
+    /// Where the virtual tokens stand, in order of position.
+    pub slots: Vec<Slot>,
+    /// Where anchors and inputs stand, in order of position.
+    pub text: Vec<TextSpan>,
+    /// The position whose row predicts the answer.
+    pub answer: usize,
+    /// Inputs that were shortened.
+    pub shortened: Vec<Shortened>,
+}
+
+impl Encoded {
+    /// Layout of a batch of encoded examples, padded to the longest.
+    pub fn layout<'a>(batch: impl IntoIterator<Item = &'a Encoded>) -> Layout {
+        let (lengths, answers): (Vec<_>, Vec<_>) = batch
+            .into_iter()
+            .enumerate()
+            .map(|(row, encoded)| (encoded.ids.len(), (row, encoded.answer)))
+            .unzip();
+        let seq = lengths.iter().copied().max().unwrap_or(0);
+        Layout { lengths, seq, answers }
+    }
+}
+
+impl BoundTemplate {
+    /// Binds a template to a tokenizer.
+    ///
+    /// `max_positions` is the longest sequence that the language model takes.
+    ///
+    /// # Errors
+    /// Text after a causal model's answer, words without tokens, fixed parts that do not fit.
+    pub fn bind(
+        template: Template,
+        tokenizer: &dyn Tokenize,
+        objective: Objective,
+        max_positions: usize,
+    ) -> Result<Self, BindError> {
+        let special = tokenizer.special().clone();
+        if objective == Objective::Masked && special.mask.is_none() {
+            return Err(BindError::NoMask);
+        }
+        let (pieces, answer_space) = pieces(&template, objective)?;
+        let (pieces, virtual_tokens) = number_virtual_tokens(&template, pieces, tokenizer)?;
+        let bound = Self {
+            template,
+            objective,
+            special,
+            pieces,
+            virtual_tokens,
+            answer_space,
+            max_positions,
+        };
+        let fixed = bound.fixed_positions(tokenizer);
+        if fixed > max_positions {
+            return Err(BindError::TooLong { found: fixed, max: max_positions });
+        }
+        Ok(bound)
+    }
+
+    /// The template that was bound.
+    pub fn template(&self) -> &Template {
+        &self.template
+    }
+
+    /// How the language model reads.
+    pub fn objective(&self) -> Objective {
+        self.objective
+    }
+
+    /// The virtual tokens h_0 … h_m; tied ones appear once.
+    pub fn virtual_tokens(&self) -> &[VirtualToken] {
+        &self.virtual_tokens
+    }
+
+    /// Number of distinct virtual tokens (`prompt` in the legend of shapes).
+    pub fn prompt_len(&self) -> usize {
+        self.virtual_tokens.len()
+    }
+
+    /// Virtual tokens of the leading slots, in the order in which they stand, tied ones repeated.
+    pub fn prefix_virtual_tokens(&self) -> Vec<u32> {
+        self.pieces
+            .iter()
+            .map_while(|piece| match piece {
+                Piece::Virtual(range) => Some(range.clone()),
+                Piece::Text(_) | Piece::Answer => None,
+            })
+            .flatten()
+            .map(|index| index as u32)
+            .collect()
+    }
+
+    /// An answer word as it stands in running text: with a space in front where the template has one.
+    pub fn answer_text(&self, word: &str) -> String {
+        if self.answer_space { format!(" {word}") } else { word.to_owned() }
+    }
+
+    /// Encodes an example.
+    ///
+    /// # Errors
+    /// A field that is missing or empty; a sequence that is too long and that the template does not
+    /// say how to shorten.
+    pub fn encode(
+        &self,
+        fields: &Fields,
+        tokenizer: &dyn Tokenize,
+    ) -> Result<Encoded, EncodeError> {
+        let mut texts: BTreeMap<&str, &str> = BTreeMap::new();
+        for (name, _) in self.inputs() {
+            let text = fields.get(name).ok_or_else(|| EncodeError::MissingField {
+                field: name.to_owned(),
+                found: fields.keys().map(|key| format!("'{key}'")).collect::<Vec<_>>().join(", "),
+            })?;
+            if text.trim().is_empty() {
+                return Err(EncodeError::EmptyField { field: name.to_owned() });
+            }
+            texts.insert(name, text);
+        }
+        let encoded = self.assemble(&texts, tokenizer);
+        if encoded.ids.len() <= self.max_positions {
+            return Ok(encoded);
+        }
+        self.shorten(texts, encoded.ids.len(), tokenizer)
+    }
+
+    /// Drops tokens of the fields that have a rule, the longest field first, until all fits.
+    fn shorten<'a>(
+        &'a self,
+        mut texts: BTreeMap<&'a str, &'a str>,
+        mut length: usize,
+        tokenizer: &dyn Tokenize,
+    ) -> Result<Encoded, EncodeError> {
+        let full = texts.clone();
+        let mut dropped: BTreeMap<&'a str, usize> = BTreeMap::new();
+        while length > self.max_positions {
+            let longest = self
+                .inputs()
+                .filter_map(|(name, rule)| Some((name, rule?, tokenizer.encode(texts[name]))))
+                .max_by_key(|(_, _, tokens)| tokens.len())
+                .filter(|(_, _, tokens)| tokens.len() > 1);
+            let Some((name, rule, tokens)) = longest else {
+                let field = self.inputs().map(|(name, _)| name).max_by_key(|name| full[name].len());
+                return Err(EncodeError::TooLong {
+                    found: self.assemble(&full, tokenizer).ids.len(),
+                    max: self.max_positions,
+                    field: field.unwrap_or("x").to_owned(),
+                });
+            };
+            let excess = (length - self.max_positions).min(tokens.len() - 1);
+            let text = texts[name];
+            // A token may cover part of a character; move to the nearest boundary that keeps less.
+            let kept = match rule {
+                Shorten::Head => {
+                    let mut end = tokens[tokens.len() - excess - 1].span.end;
+                    while end > 0 && (end >= text.len() || !text.is_char_boundary(end)) {
+                        end -= 1;
+                    }
+                    &text[..end]
+                }
+                Shorten::Tail => {
+                    let mut start = tokens[excess].span.start.max(1);
+                    while start < text.len() && !text.is_char_boundary(start) {
+                        start += 1;
+                    }
+                    &text[start..]
+                }
+            };
+            *dropped.entry(name).or_default() += excess;
+            // White space at a cut would double the template's own.
+            texts.insert(name, kept.trim());
+            length = self.assemble(&texts, tokenizer).ids.len();
+        }
+        let mut encoded = self.assemble(&texts, tokenizer);
+        encoded.shortened = dropped
+            .into_iter()
+            .map(|(field, dropped)| Shortened { field: field.to_owned(), dropped })
+            .collect();
+        Ok(encoded)
+    }
+
+    fn assemble(&self, texts: &BTreeMap<&str, &str>, tokenizer: &dyn Tokenize) -> Encoded {
+        let filler = self.special.pad.unwrap_or(0);
+        let mut encoded = Encoded {
+            ids: self.special.prefix.clone(),
+            slots: Vec::new(),
+            text: Vec::new(),
+            answer: 0,
+            shortened: Vec::new(),
+        };
+        for piece in &self.pieces {
+            match piece {
+                Piece::Virtual(range) => {
+                    for virtual_token in range.clone() {
+                        encoded.slots.push(Slot { position: encoded.ids.len(), virtual_token });
+                        encoded.ids.push(filler);
+                    }
+                }
+                Piece::Answer => match self.objective {
+                    Objective::Masked => {
+                        encoded.answer = encoded.ids.len();
+                        encoded.ids.push(self.special.mask.unwrap_or(filler));
+                    }
+                    Objective::Causal => encoded.answer = encoded.ids.len().saturating_sub(1),
+                },
+                Piece::Text(parts) => append_text(&mut encoded, parts, texts, tokenizer),
+            }
+        }
+        if self.objective == Objective::Masked {
+            encoded.ids.extend(&self.special.suffix);
+        }
+        encoded
+    }
+
+    fn inputs(&self) -> impl Iterator<Item = (&str, Option<Shorten>)> {
+        self.pieces
+            .iter()
+            .flat_map(|piece| match piece {
+                Piece::Text(parts) => parts.as_slice(),
+                Piece::Virtual(_) | Piece::Answer => &[],
+            })
+            .filter_map(|part| match part {
+                TextPart::Input(name, rule) => Some((name.as_str(), *rule)),
+                TextPart::Anchor(_) => None,
+            })
+    }
+
+    fn fixed_positions(&self, tokenizer: &dyn Tokenize) -> usize {
+        let texts = self.inputs().map(|(name, _)| (name, "")).collect();
+        self.assemble(&texts, tokenizer).ids.len()
+    }
+}
+
+/// Tokenizes neighbouring anchors and inputs together and notes which tokens came from which.
+fn append_text(
+    encoded: &mut Encoded,
+    parts: &[TextPart],
+    texts: &BTreeMap<&str, &str>,
+    tokenizer: &dyn Tokenize,
+) {
+    let mut joined = String::new();
+    let mut ends = Vec::with_capacity(parts.len());
+    for part in parts {
+        joined.push_str(match part {
+            TextPart::Anchor(words) => words,
+            TextPart::Input(name, _) => texts.get(name.as_str()).copied().unwrap_or_default(),
+        });
+        ends.push(joined.len());
+    }
+    joined.truncate(joined.trim_end().len());
+    let tokens = tokenizer.encode(&joined);
+    let mut next = 0;
+    for (part, end) in parts.iter().zip(ends) {
+        // A token belongs to the segment of its last byte: " Britain" is the input's, though the
+        // space in front of it was written in the template.
+        let count = tokens[next..].iter().take_while(|token| token.span.end <= end).count();
+        let start = encoded.ids.len();
+        encoded.ids.extend(tokens[next..next + count].iter().map(|token| token.id));
+        next += count;
+        if count > 0 {
+            let part = match part {
+                TextPart::Anchor(_) => Part::Anchor,
+                TextPart::Input(name, _) => Part::Input(name.clone()),
+            };
+            encoded.text.push(TextSpan { part, positions: start..encoded.ids.len() });
+        }
+    }
+    encoded.ids.extend(tokens[next..].iter().map(|token| token.id));
+}
+
+/// Joins neighbouring texts and settles white space; virtual tokens are not numbered yet.
+fn pieces(template: &Template, objective: Objective) -> Result<(Vec<Piece>, bool), BindError> {
+    let mut pieces: Vec<Piece> = Vec::new();
+    let mut answer_space = false;
+    let mut answered = false;
+    for segment in template.segments() {
+        let blank = matches!(&segment.kind, SegmentKind::Literal(text) if text.trim().is_empty());
+        if answered && !blank && objective == Objective::Causal {
+            return Err(BindError::AfterAnswer { column: segment.column });
+        }
+        let part = match &segment.kind {
+            SegmentKind::Virtual { .. } => {
+                pieces.push(Piece::Virtual(0..0));
+                continue;
+            }
+            SegmentKind::Answer => {
+                answer_space = ends_with_space(template, segment.column);
+                answered = true;
+                pieces.push(Piece::Answer);
+                continue;
+            }
+            SegmentKind::Literal(text) => TextPart::Anchor(text.clone()),
+            SegmentKind::Input { field, shorten } => TextPart::Input(field.clone(), *shorten),
+        };
+        match pieces.last_mut() {
+            Some(Piece::Text(parts)) => parts.push(part),
+            _ => pieces.push(Piece::Text(vec![part])),
+        }
+    }
+    pieces.retain(|piece| match piece {
+        Piece::Text(parts) => !parts
+            .iter()
+            .all(|part| matches!(part, TextPart::Anchor(text) if text.trim().is_empty())),
+        Piece::Virtual(_) | Piece::Answer => true,
+    });
+    if objective == Objective::Causal && matches!(pieces.first(), Some(Piece::Answer)) {
+        return Err(BindError::NothingBefore);
+    }
+    Ok((pieces, answer_space))
+}
+
+/// Whether white space is written right before the segment at `column`.
+fn ends_with_space(template: &Template, column: usize) -> bool {
+    let before = template.segments().iter().take_while(|segment| segment.column < column).last();
+    matches!(
+        before.map(|segment| &segment.kind),
+        Some(SegmentKind::Literal(text)) if text.ends_with(char::is_whitespace)
+    )
+}
+
+/// Gives every virtual token its index, tied segments the same ones.
+fn number_virtual_tokens(
+    template: &Template,
+    mut pieces: Vec<Piece>,
+    tokenizer: &dyn Tokenize,
+) -> Result<(Vec<Piece>, Vec<VirtualToken>), BindError> {
+    let mut virtual_tokens: Vec<VirtualToken> = Vec::new();
+    let mut ties: BTreeMap<&str, Range<usize>> = BTreeMap::new();
+    let mut slots = pieces.iter_mut().filter_map(|piece| match piece {
+        Piece::Virtual(range) => Some(range),
+        Piece::Text(_) | Piece::Answer => None,
+    });
+    for segment in template.segments() {
+        let SegmentKind::Virtual { count, tie } = &segment.kind else {
+            continue;
+        };
+        let Some(slot) = slots.next() else { break };
+        let starts: Vec<Option<u32>> = match count {
+            Count::Number(n) => vec![None; *n],
+            Count::Words(words) => {
+                let spaced = ends_with_space(template, segment.column)
+                    || template.segments().first().is_some_and(|s| s.column < segment.column);
+                let text =
+                    if spaced { format!(" {}", words.trim()) } else { words.trim().to_owned() };
+                let ids = tokenizer.ids(&text);
+                if ids.is_empty() {
+                    return Err(BindError::WordsWithoutTokens {
+                        column: segment.column,
+                        words: words.clone(),
+                    });
+                }
+                ids.into_iter().map(Some).collect()
+            }
+        };
+        if let Some(range) = tie.as_deref().and_then(|tie| ties.get(tie)) {
+            if range.len() != starts.len() {
+                return Err(BindError::TieLength {
+                    column: segment.column,
+                    tie: tie.clone().unwrap_or_default(),
+                    expected: range.len(),
+                    found: starts.len(),
+                });
+            }
+            // A start given at any of the tied places counts, the first one first.
+            for (index, start) in range.clone().zip(starts) {
+                let token = &mut virtual_tokens[index];
+                token.start = token.start.or(start);
+            }
+            *slot = range.clone();
+            continue;
+        }
+        let first = virtual_tokens.len();
+        for start in starts {
+            let name = format!("h_{}", virtual_tokens.len());
+            virtual_tokens.push(VirtualToken { name, start });
+        }
+        *slot = first..virtual_tokens.len();
+        if let Some(tie) = tie {
+            ties.insert(tie, slot.clone());
+        }
+    }
+    Ok((pieces, virtual_tokens))
+}

@@ -1,0 +1,23 @@
+//! The template language: where the input, the answer and the virtual tokens stand.
+//!
+//! ```text
+//! "The capital of [x] is [z]"                       discrete, cloze or prefix
+//! "[h:3] capital [x] [h:3] [z]"                     P-tuning: anchors and virtual tokens
+//! "[x:premise] ? [h:2] [z] , [x:hypothesis]"        two inputs
+//! "[h='the capital of'] [x] [h:2] [z]"              virtual tokens that start from words
+//! "[h:3@a] [x] [h:3@a] [z]"                         tied virtual tokens
+//! "[x:text|head] It was [z]"                        long inputs keep their head (or `|tail`)
+//! ```
+//!
+//! `\[`, `\]` and `\\` are literal. A [`Template`] is text, parsed; binding it to a tokenizer gives
+//! a [`BoundTemplate`], which encodes examples and knows the position of every virtual token,
+//! anchor and answer from the encoding itself: nothing later scans ids for a mask.
+
+mod encode;
+mod error;
+mod parse;
+mod segments;
+
+pub use encode::{BoundTemplate, Encoded, Fields, Part, Shortened, Slot, TextSpan, VirtualToken};
+pub use error::{BindError, EncodeError, TemplateError, TemplateErrorKind};
+pub use segments::{Count, Segment, SegmentKind, Shorten, Template};

@@ -1,0 +1,124 @@
+//! A tokenizer of words and a language model of one matrix, enough to fulfil the traits.
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use std::sync::Mutex;
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use ptuning_core::language_model::{
+    LanguageModel, Layout, Objective, SpecialTokens, Token, Tokenize,
+};
+
+/// Splits at spaces; a space belongs to the word after it; every new word gets the next id.
+pub struct Words {
+    known: Mutex<Vec<String>>,
+    special: SpecialTokens,
+}
+
+impl Words {
+    pub fn causal() -> Self {
+        Self { known: Mutex::new(vec!["<pad>".into()]), special: SpecialTokens::default() }
+    }
+
+    pub fn masked() -> Self {
+        let known = ["[PAD]", "[CLS]", "[SEP]", "[MASK]"].map(String::from).to_vec();
+        let special =
+            SpecialTokens { prefix: vec![1], suffix: vec![2], mask: Some(3), pad: Some(0) };
+        Self { known: Mutex::new(known), special }
+    }
+}
+
+impl Tokenize for Words {
+    fn encode(&self, text: &str) -> Vec<Token> {
+        let mut known = self.known.lock().unwrap();
+        let mut starts: Vec<usize> = Vec::new();
+        let mut after_space = true;
+        for (at, c) in text.char_indices() {
+            if c == ' ' && !after_space || at == 0 {
+                starts.push(at);
+            }
+            after_space = c == ' ';
+        }
+        let ends = starts.iter().skip(1).copied().chain([text.len()]);
+        let token = |(start, end): (usize, usize)| {
+            let word = &text[start..end];
+            let id = known.iter().position(|w| w == word).unwrap_or_else(|| {
+                known.push(word.to_owned());
+                known.len() - 1
+            });
+            Token { id: id as u32, span: start..end }
+        };
+        starts.iter().copied().zip(ends).map(token).collect()
+    }
+
+    fn decode(&self, ids: &[u32]) -> String {
+        let known = self.known.lock().unwrap();
+        ids.iter().map(|&id| known[id as usize].clone()).collect()
+    }
+
+    fn token(&self, id: u32) -> Option<String> {
+        self.known.lock().unwrap().get(id as usize).cloned()
+    }
+
+    fn vocab_size(&self) -> usize {
+        64
+    }
+
+    fn special(&self) -> &SpecialTokens {
+        &self.special
+    }
+}
+
+/// Sums an example's embeddings, each weighted by its position, and scores the vocabulary by it.
+pub struct Bag {
+    pub table: Tensor<2>,
+}
+
+impl Bag {
+    pub fn new(vocab: usize, hidden: usize, device: &Device) -> Self {
+        let values: Vec<f32> =
+            (0..vocab * hidden).map(|i| ((i * 37 % 101) as f32 - 50.0) / 50.0).collect();
+        Self { table: Tensor::from_data(TensorData::new(values, [vocab, hidden]), device) }
+    }
+}
+
+impl LanguageModel for Bag {
+    fn objective(&self) -> Objective {
+        Objective::Causal
+    }
+    fn vocab_size(&self) -> usize {
+        self.table.dims()[0]
+    }
+    fn hidden_size(&self) -> usize {
+        self.table.dims()[1]
+    }
+    fn max_positions(&self) -> usize {
+        32
+    }
+    fn device(&self) -> Device {
+        self.table.device()
+    }
+    fn word_embeddings(&self) -> Tensor<2> {
+        self.table.clone()
+    }
+    fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
+        let [batch, seq] = ids.dims();
+        let rows = self.table.clone().select(0, ids.reshape([batch * seq]));
+        rows.reshape([batch, seq, self.hidden_size()])
+    }
+    fn encode(&self, embeddings: Tensor<3>, layout: &Layout) -> Tensor<2> {
+        let rows = layout.answers.iter().map(|&(example, position)| {
+            let seen = embeddings.clone().narrow(0, example, 1).narrow(1, 0, position + 1);
+            let weights: Vec<f32> = (0..=position).map(|p| 1.0 / (p as f32 + 1.0)).collect();
+            let weights = TensorData::new(weights, [1, position + 1, 1]);
+            (seen * Tensor::from_data(weights, &self.device())).sum_dim(1).squeeze_dim::<2>(1)
+        });
+        Tensor::cat(rows.collect(), 0)
+    }
+    fn head(&self, hidden: Tensor<2>) -> Tensor<2> {
+        hidden.matmul(self.table.clone().transpose())
+    }
+}
+
+pub fn fields(pairs: &[(&str, &str)]) -> ptuning_core::template::Fields {
+    pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+}

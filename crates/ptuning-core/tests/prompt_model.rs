@@ -1,0 +1,125 @@
+//! The path from examples to loss: splice, gradient, ranks.
+
+mod common;
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use common::{Bag, Words, fields};
+use ptuning_core::language_model::Objective;
+use ptuning_core::objective::{Scores, cross_entropy, ranks};
+use ptuning_core::prompt_model::answer_logits;
+use ptuning_core::template::{BoundTemplate, Encoded, Template};
+use ptuning_core::verbalizer::{OpenVocabulary, single_token};
+
+fn setting(text: &str) -> (Bag, Vec<Encoded>, usize) {
+    let words = Words::causal();
+    let bound =
+        BoundTemplate::bind(Template::parse(text).unwrap(), &words, Objective::Causal, 32).unwrap();
+    let encode = |x: &str| bound.encode(&fields(&[("x", x)]), &words).unwrap();
+    let batch = vec![encode("Japan"), encode("New South Wales"), encode("the Isle of Man")];
+    (Bag::new(64, 6, &Device::flex()), batch, bound.prompt_len())
+}
+
+fn prompt(len: usize, values: impl Fn(usize) -> f32) -> Tensor<2> {
+    let values: Vec<f32> = (0..len * 6).map(values).collect();
+    Tensor::from_data(TensorData::new(values, [len, 6]), &Device::flex())
+}
+
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().iter().collect()
+}
+
+#[test]
+fn batched_equals_single() {
+    let (lm, batch, len) = setting("[h:2] capital [x] [h:1] [z]");
+    let prompt = prompt(len, |i| i as f32 / 7.0);
+    let together = values(answer_logits(&lm, Some(&prompt), &batch.iter().collect::<Vec<_>>()));
+    let alone: Vec<f32> =
+        batch.iter().flat_map(|one| values(answer_logits(&lm, Some(&prompt), &[one]))).collect();
+    for (a, b) in together.iter().zip(&alone) {
+        assert!((a - b).abs() < 1e-5, "{a} and {b}");
+    }
+}
+
+#[test]
+fn a_prompt_of_word_embeddings_equals_the_words() {
+    let words = Words::causal();
+    let bind = |text: &str| {
+        BoundTemplate::bind(Template::parse(text).unwrap(), &words, Objective::Causal, 32).unwrap()
+    };
+    let (soft, hard) = (bind("[h='the capital of'] [x] is [z]"), bind("the capital of [x] is [z]"));
+    let fields = fields(&[("x", "Japan")]);
+    let lm = Bag::new(64, 6, &Device::flex());
+    let (soft_row, hard_row) =
+        (soft.encode(&fields, &words).unwrap(), hard.encode(&fields, &words).unwrap());
+    let starts: Vec<i64> =
+        soft.virtual_tokens().iter().map(|token| i64::from(token.start.unwrap())).collect();
+    // "the" opens the text in one and the prompt in the other: both without a space in front.
+    assert_eq!(hard_row.ids.len(), soft_row.ids.len());
+    let starts = Tensor::<1, Int>::from_data(starts.as_slice(), &Device::flex());
+    let prompt = lm.table.clone().select(0, starts);
+    let soft = values(answer_logits(&lm, Some(&prompt), &[&soft_row]));
+    let hard = values(answer_logits(&lm, None, &[&hard_row]));
+    assert_eq!(soft, hard);
+}
+
+#[test]
+fn gradient_equals_finite_differences_also_for_ties() {
+    let (lm, batch, len) = setting("[h:2@a] capital [x] [h:2@a] [h:1] [z]");
+    assert_eq!(len, 3);
+    let batch: Vec<&Encoded> = batch.iter().collect();
+    let answers = [5, 9, 11];
+    let start = |i: usize| (i as f32 * 0.7).sin() / 3.0;
+    let tracked = prompt(len, start).autodiff().require_grad();
+    let loss = cross_entropy(answer_logits(&lm, Some(&tracked), &batch), &answers).mean();
+    let gradient = values(tracked.grad(&loss.backward()).unwrap());
+    let loss_at = |moved: usize, by: f32| -> f32 {
+        let prompt = prompt(len, |i| start(i) + if i == moved { by } else { 0.0 });
+        cross_entropy(answer_logits(&lm, Some(&prompt), &batch), &answers).mean().into_scalar()
+    };
+    for (i, found) in gradient.iter().enumerate() {
+        let expected = (loss_at(i, 1e-2) - loss_at(i, -1e-2)) / 2e-2;
+        assert!((found - expected).abs() < 2e-3, "{i}: {found} and {expected}");
+    }
+}
+
+#[test]
+fn ranks_count_what_scores_strictly_higher() {
+    let device = Device::flex();
+    let logits = Tensor::<2>::from_floats([[1.0, 5.0, 5.0, 2.0], [9.0, 8.0, 7.0, 6.0]], &device);
+    assert_eq!(ranks(logits.clone(), &[1, 3], None), [0, 3]);
+    let some = OpenVocabulary::candidates([0, 2, 3]).tensor(&device);
+    assert_eq!(ranks(logits, &[3, 3], some.as_ref()), [1, 2]);
+    let scores = Scores::new(&[0, 3, 11], &[1.0, 2.0, 3.0]);
+    assert_eq!((scores.examples, scores.loss), (3, 2.0));
+    assert!((scores.precision_at_1 - 1.0 / 3.0).abs() < 1e-12);
+    assert!((scores.precision_at_10 - 2.0 / 3.0).abs() < 1e-12);
+    assert!((scores.mrr - (1.0 + 0.25 + 1.0 / 12.0) / 3.0).abs() < 1e-12);
+    assert_eq!(Scores::new(&[], &[]), Scores::default());
+}
+
+#[test]
+fn cross_entropy_is_minus_log_probability() {
+    let logits = Tensor::<2>::from_floats([[0.0, 1.0, 2.0]], &Device::flex());
+    let loss: f32 = cross_entropy(logits, &[1]).into_scalar();
+    let expected = -(1f32.exp() / (1.0 + 1f32.exp() + 2f32.exp())).ln();
+    assert!((loss - expected).abs() < 1e-6);
+}
+
+#[test]
+fn the_best_answers_come_with_probabilities_over_the_candidates() {
+    let logits = [0.0, 3.0, 1.0, 2.0, f32::NAN];
+    let top = OpenVocabulary::candidates([0, 2, 3]).top(&logits, 2);
+    assert_eq!(top.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [3, 2]);
+    let sum = 1.0 + 1f32.exp() + 2f32.exp();
+    assert!((top[0].1 - 2f32.exp() / sum).abs() < 1e-6);
+    assert_eq!(OpenVocabulary::whole().top(&logits[..4], 9).len(), 4);
+}
+
+#[test]
+fn answers_of_several_tokens_are_told_apart() {
+    let words = Words::causal();
+    let template = Template::parse("[x] is [z]").unwrap();
+    let bound = BoundTemplate::bind(template, &words, Objective::Causal, 32).unwrap();
+    assert!(single_token("London", &bound, &words).is_some());
+    assert_eq!(single_token("New York", &bound, &words), None);
+}
