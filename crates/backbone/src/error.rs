@@ -1,0 +1,93 @@
+//! Why a backbone could not be loaded.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::source::SourceError;
+
+/// Why a backbone could not be loaded.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// The files themselves.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// A family that is not built in.
+    #[error(
+        "{}: unknown model_type '{found}'; known: {known}{}",
+        file.display(),
+        hint(nearest.as_deref())
+    )]
+    UnknownFamily {
+        /// Where it was read.
+        file: PathBuf,
+        /// What the config says.
+        found: String,
+        /// What there is.
+        known: String,
+        /// The most similar known family.
+        nearest: Option<String>,
+    },
+    /// A value of the config that makes no sense.
+    #[error("{}: config key '{key}': expected {expected}, found {found}", file.display())]
+    Config {
+        /// Where it was read.
+        file: PathBuf,
+        /// The key.
+        key: String,
+        /// What should stand there.
+        expected: &'static str,
+        /// What stands there.
+        found: String,
+    },
+    /// A variant of the family that is not built in.
+    #[error(
+        "{}: this build supports config key '{key}' only as {expected}, found {found}",
+        file.display()
+    )]
+    Unsupported {
+        /// Where it was read.
+        file: PathBuf,
+        /// The key.
+        key: String,
+        /// Values that are supported.
+        expected: String,
+        /// What stands there.
+        found: String,
+    },
+    /// Sizes that contradict each other.
+    #[error("{}: {what}", file.display())]
+    Sizes {
+        /// Where they were read.
+        file: PathBuf,
+        /// The contradiction.
+        what: String,
+    },
+    /// A tensor that the family needs.
+    #[error("{}: no tensor '{name}'{}", file.display(), hint(nearest.as_deref()))]
+    MissingTensor {
+        /// Where it was looked for.
+        file: PathBuf,
+        /// Its name.
+        name: String,
+        /// The most similar name in the file.
+        nearest: Option<String>,
+    },
+    /// A tensor of another shape than the config says.
+    #[error("{}: tensor '{name}': expected shape {expected:?} by the config, found {found:?}", file.display())]
+    Shape {
+        /// Where it was read.
+        file: PathBuf,
+        /// Its name.
+        name: String,
+        /// By the config.
+        expected: Vec<usize>,
+        /// In the file.
+        found: Vec<usize>,
+    },
+}
+
+fn hint(nearest: Option<&str>) -> String {
+    nearest.map(|name| format!("\nhint: the nearest is '{name}'")).unwrap_or_default()
+}

@@ -1,0 +1,3 @@
+//! Model families, one file each; [`crate::registry`] is the only place that names them all.
+
+pub mod llama;

@@ -1,0 +1,52 @@
+//! Softmax attention with grouped queries, without repeating keys and values.
+
+use burn::tensor::activation::softmax;
+use burn::tensor::{Bool, Device, Tensor, TensorData};
+use ptuning_core::language_model::Layout;
+
+/// Which positions a position may look at.
+#[derive(Debug, Clone)]
+pub struct Mask {
+    /// True where looking is forbidden: `[batch or 1, 1, queries, keys]`; `None` if nowhere.
+    hidden: Option<Tensor<4, Bool>>,
+}
+
+impl Mask {
+    /// Every position sees itself and what stands before it.
+    ///
+    /// Batches are padded on the right, so padding is never before a real token and needs no mask
+    /// of its own. Each of the `group` query heads that share a key head has its rows in turn.
+    pub fn causal(layout: &Layout, group: usize, device: &Device) -> Self {
+        let seq = layout.seq;
+        if seq == 1 {
+            return Self { hidden: None };
+        }
+        let hidden: Vec<bool> =
+            (0..group * seq).flat_map(|row| (0..seq).map(move |key| key > row % seq)).collect();
+        let hidden = TensorData::new(hidden, [1, 1, group * seq, seq]);
+        Self { hidden: Some(Tensor::from_data(hidden, device)) }
+    }
+}
+
+/// `softmax(Q·Kᵀ / √head_dim) · V` for `heads = group · kv_heads` query heads.
+///
+/// # Shapes
+/// - `queries`: `[batch, heads, seq, head_dim]`
+/// - `keys`, `values`: `[batch, kv_heads, seq, head_dim]`
+/// - returns: `[batch · seq, heads · head_dim]`
+pub fn attention(queries: Tensor<4>, keys: Tensor<4>, values: Tensor<4>, mask: &Mask) -> Tensor<2> {
+    let [batch, heads, seq, head_dim] = queries.dims();
+    let kv_heads = keys.dims()[1];
+    let group = heads / kv_heads;
+    let queries = queries.reshape([batch, kv_heads, group * seq, head_dim]);
+    let mut scores = queries.matmul(keys.swap_dims(2, 3)).div_scalar((head_dim as f64).sqrt());
+    if let Some(hidden) = &mask.hidden {
+        let hidden = hidden.clone().expand([batch, kv_heads, group * seq, seq]);
+        scores = scores.mask_fill(hidden, f32::NEG_INFINITY);
+    }
+    softmax(scores, 3)
+        .matmul(values)
+        .reshape([batch, heads, seq, head_dim])
+        .swap_dims(1, 2)
+        .reshape([batch * seq, heads * head_dim])
+}

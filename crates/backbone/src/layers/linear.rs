@@ -1,0 +1,27 @@
+//! A frozen linear layer, and the table of word embeddings that may serve as one.
+
+use burn::tensor::Tensor;
+
+/// `y = x · Wᵀ`, several projections of one input side by side if need be.
+#[derive(Debug, Clone)]
+pub struct Linear {
+    /// `[in, out]`: a transposed view of the `[out, in]` rows that checkpoints hold, not a copy.
+    weight: Tensor<2>,
+}
+
+impl Linear {
+    /// From PyTorch's layout.
+    ///
+    /// # Shapes
+    /// - `weight`: `[out, in]`
+    pub fn new(weight: Tensor<2>) -> Self {
+        Self { weight: weight.transpose() }
+    }
+
+    /// # Shapes
+    /// - `x`: `[rows, in]`
+    /// - returns: `[rows, out]`
+    pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        x.matmul(self.weight.clone())
+    }
+}

@@ -1,0 +1,175 @@
+//! Reading a family's tensors and its config, with errors that name what was expected.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use serde_json::{Map, Value};
+
+use crate::error::LoadError;
+use crate::source::{Source, Weights};
+
+/// Reads tensors of one source onto one device.
+pub struct Loader<'a> {
+    config: &'a Map<String, Value>,
+    weights: &'a dyn Weights,
+    device: &'a Device,
+}
+
+impl<'a> Loader<'a> {
+    /// A loader of `source` for `device`.
+    pub fn new(source: &'a Source, device: &'a Device) -> Self {
+        Self { config: &source.config, weights: source.weights.as_ref(), device }
+    }
+
+    /// The device tensors are put on.
+    pub fn device(&self) -> &Device {
+        self.device
+    }
+
+    /// A whole number of the config, at least 1.
+    pub fn size(&self, key: &'static str) -> Result<usize, LoadError> {
+        self.optional_size(key)?.ok_or_else(|| self.missing(key, "a whole number"))
+    }
+
+    /// A whole number of the config, at least 1, if it is there and not null.
+    pub fn optional_size(&self, key: &'static str) -> Result<Option<usize>, LoadError> {
+        match self.config.get(key) {
+            None | Some(Value::Null) => Ok(None),
+            // Sizes beyond this belong to no model and would only overflow later.
+            Some(value) => match value.as_u64() {
+                Some(n @ 1..=0xffff_ffff) => Ok(Some(n as usize)),
+                _ => Err(self.bad(key, "a whole number of at least 1", value)),
+            },
+        }
+    }
+
+    /// A number of the config, or `default`.
+    pub fn number(&self, key: &'static str, default: f64) -> Result<f64, LoadError> {
+        match self.config.get(key) {
+            None | Some(Value::Null) => Ok(default),
+            Some(value) => match value.as_f64() {
+                Some(x) if x.is_finite() && x > 0.0 => Ok(x),
+                _ => Err(self.bad(key, "a positive number", value)),
+            },
+        }
+    }
+
+    /// A switch of the config, or `default`.
+    pub fn flag(&self, key: &'static str, default: bool) -> Result<bool, LoadError> {
+        match self.config.get(key) {
+            None | Some(Value::Null) => Ok(default),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(value) => Err(self.bad(key, "true or false", value)),
+        }
+    }
+
+    /// Requires a key to be absent or to have one of the values that the family implements.
+    pub fn only(&self, key: &'static str, allowed: &[Value]) -> Result<(), LoadError> {
+        match self.config.get(key) {
+            None | Some(Value::Null) => Ok(()),
+            Some(value) if allowed.contains(value) => Ok(()),
+            Some(value) => {
+                let allowed: Vec<String> = allowed.iter().map(Value::to_string).collect();
+                let expected =
+                    if allowed.is_empty() { "nothing".to_owned() } else { allowed.join(" or ") };
+                Err(LoadError::Unsupported {
+                    file: self.weights.path().to_owned(),
+                    key: key.to_owned(),
+                    expected,
+                    found: shortened(value),
+                })
+            }
+        }
+    }
+
+    /// Whether the source has a tensor of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.weights.shape(name).is_some()
+    }
+
+    /// One vector, `[size]`.
+    pub fn vector(&self, name: &str, size: usize) -> Result<Tensor<1>, LoadError> {
+        self.check(name, &[size])?;
+        let mut values = vec![0.0; size];
+        self.weights.read_f32(name, &mut values)?;
+        Ok(Tensor::from_data(TensorData::new(values, [size]), self.device))
+    }
+
+    /// One matrix, `[rows, columns]`.
+    pub fn matrix(&self, name: &str, rows: usize, columns: usize) -> Result<Tensor<2>, LoadError> {
+        self.stacked(&[(name, rows)], columns)
+    }
+
+    /// Several matrices on top of each other, `[sum of rows, columns]`: projections that share an
+    /// input become one product.
+    pub fn stacked(&self, parts: &[(&str, usize)], columns: usize) -> Result<Tensor<2>, LoadError> {
+        let total: usize = parts.iter().map(|(_, rows)| rows).sum();
+        // Shapes are checked before anything is allocated: a config cannot ask for more memory
+        // than the file has numbers.
+        for (name, rows) in parts {
+            self.check(name, &[*rows, columns])?;
+        }
+        let mut values = vec![0.0; total * columns];
+        let mut rest = values.as_mut_slice();
+        for (name, rows) in parts {
+            let (part, after) = rest.split_at_mut(rows * columns);
+            self.weights.read_f32(name, part)?;
+            rest = after;
+        }
+        Ok(Tensor::from_data(TensorData::new(values, [total, columns]), self.device))
+    }
+
+    fn check(&self, name: &str, expected: &[usize]) -> Result<(), LoadError> {
+        match self.weights.shape(name) {
+            Some(found) if found == expected => Ok(()),
+            Some(found) => Err(LoadError::Shape {
+                file: self.weights.path().to_owned(),
+                name: name.to_owned(),
+                expected: expected.to_vec(),
+                found,
+            }),
+            None => Err(LoadError::MissingTensor {
+                file: self.weights.path().to_owned(),
+                name: name.to_owned(),
+                nearest: nearest(name, self.weights.names()),
+            }),
+        }
+    }
+
+    fn missing(&self, key: &str, expected: &'static str) -> LoadError {
+        LoadError::Config {
+            file: self.weights.path().to_owned(),
+            key: key.to_owned(),
+            expected,
+            found: "nothing".to_owned(),
+        }
+    }
+
+    fn bad(&self, key: &str, expected: &'static str, found: &Value) -> LoadError {
+        LoadError::Config {
+            file: self.weights.path().to_owned(),
+            key: key.to_owned(),
+            expected,
+            found: shortened(found),
+        }
+    }
+}
+
+fn shortened(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(60) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+/// The name most like `wanted`, if any is alike at all.
+pub(crate) fn nearest(
+    wanted: &str,
+    names: impl IntoIterator<Item = impl AsRef<str>>,
+) -> Option<String> {
+    names
+        .into_iter()
+        .map(|name| (strsim::jaro_winkler(wanted, name.as_ref()), name))
+        .filter(|(likeness, _)| *likeness > 0.7)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name.as_ref().to_owned())
+}

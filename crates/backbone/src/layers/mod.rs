@@ -1,0 +1,15 @@
+//! The parts that families share. All weights are plain tensors: constants to autodiff, so a
+//! backward pass computes input gradients alone.
+
+mod attention;
+mod linear;
+mod loader;
+mod rms_norm;
+mod rotary;
+
+pub use attention::{Mask, attention};
+pub use linear::Linear;
+pub use loader::Loader;
+pub(crate) use loader::nearest;
+pub use rms_norm::RmsNorm;
+pub use rotary::Rotary;

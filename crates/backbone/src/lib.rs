@@ -1,0 +1,18 @@
+//! Frozen language models: where they come from, how they are laid out, what they compute.
+//!
+//! [`registry::load`] turns a Hugging Face folder or a GGUF file into a
+//! [`ptuning_core::language_model::LanguageModel`] on a [`device`]. Weights are plain tensors, so
+//! autodiff never tracks them: a backward pass through a backbone gives the gradient with respect
+//! to its input embeddings and nothing else.
+
+pub mod device;
+pub mod error;
+pub mod families;
+pub mod layers;
+pub mod registry;
+pub mod source;
+pub mod tokenizer;
+
+pub use device::{DeviceError, DeviceSpec};
+pub use error::LoadError;
+pub use registry::{Backbone, load};

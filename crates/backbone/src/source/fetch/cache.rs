@@ -1,0 +1,151 @@
+//! Where fetched models lie, and what a configuration's `backbone.source` means.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::catalogue::{CATALOGUE, Model, find};
+use crate::source::error::{nearest, nearest_hint};
+
+/// Why a backbone cannot be located.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LocateError {
+    /// No environment variable says where a cache may be.
+    #[error(
+        "cannot tell where to keep backbones: none of PTUNE_CACHE, XDG_CACHE_HOME and HOME is set\n  \
+         hint: set PTUNE_CACHE to a folder"
+    )]
+    NoCache,
+
+    /// Neither a name of the catalogue nor a path that exists.
+    #[error(
+        "no backbone {name:?}: it is no name of the catalogue ({}), and there is no {}{}",
+        catalogue_names(), path.display(), nearest_hint(*nearest)
+    )]
+    NotFound {
+        /// The source as it was given.
+        name: String,
+        /// The path that it would be.
+        path: PathBuf,
+        /// The most similar name of the catalogue.
+        nearest: Option<&'static str>,
+    },
+
+    /// The operating system refused to look.
+    #[error("cannot look at {}", path.display())]
+    Read {
+        /// The path.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
+}
+
+/// A backbone's whereabouts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Located {
+    /// It is there, at this path (a file or a folder for [`crate::source::open`]).
+    Present(PathBuf),
+    /// It is in the catalogue and has to be fetched first.
+    Missing(&'static Model),
+}
+
+/// The cache folder: `$PTUNE_CACHE`, else `$XDG_CACHE_HOME/ptune`, else `~/.cache/ptune`.
+///
+/// # Errors
+/// [`LocateError::NoCache`] where none of the variables is set.
+pub fn cache_dir() -> Result<PathBuf, LocateError> {
+    cache_dir_from(|name| std::env::var_os(name))
+}
+
+fn cache_dir_from(variable: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf, LocateError> {
+    let folder = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    // The XDG specification has relative paths ignored.
+    folder("PTUNE_CACHE")
+        .or_else(|| {
+            let xdg = folder("XDG_CACHE_HOME").filter(|path| path.is_absolute());
+            xdg.map(|path| path.join("ptune"))
+        })
+        .or_else(|| folder("HOME").map(|home| home.join(".cache").join("ptune")))
+        .ok_or(LocateError::NoCache)
+}
+
+/// The folder of a model in a cache.
+pub fn model_dir(model: &Model, cache: &Path) -> PathBuf {
+    cache.join("backbones").join(model.name)
+}
+
+/// The file of a model, if it is in the cache with the size it should have.
+///
+/// It got there by a rename after its hash was right, so the size is enough to look at.
+pub fn installed(model: &Model, cache: &Path) -> Option<PathBuf> {
+    let path = model_dir(model, cache).join(model.weights.file);
+    let metadata = path.metadata().ok()?;
+    (metadata.is_file() && metadata.len() == model.weights.bytes).then_some(path)
+}
+
+/// What a configuration's `backbone.source` means: a name of the catalogue, or a path, relative
+/// paths being seen from `base` (the configuration's folder) and `~/` being the home folder.
+///
+/// A name of the catalogue wins over a folder of that name; write `./name` for the folder.
+///
+/// # Errors
+/// [`LocateError::NotFound`] with the nearest name.
+pub fn resolve(source: &str, base: &Path) -> Result<Located, LocateError> {
+    match find(source) {
+        Some(_) => resolve_in(source, base, &cache_dir()?),
+        None => resolve_in(source, base, Path::new("")),
+    }
+}
+
+/// As [`resolve`], with the cache folder given.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn resolve_in(source: &str, base: &Path, cache: &Path) -> Result<Located, LocateError> {
+    if let Some(model) = find(source) {
+        return Ok(installed(model, cache).map_or(Located::Missing(model), Located::Present));
+    }
+    let home = || std::env::var_os("HOME").map(PathBuf::from);
+    let path = match source.strip_prefix("~/").zip(home()) {
+        Some((rest, home)) => home.join(rest),
+        None => base.join(source),
+    };
+    // An empty source would be the base folder itself.
+    match path.try_exists() {
+        Ok(true) if !source.is_empty() => Ok(Located::Present(path)),
+        Ok(_) => Err(LocateError::NotFound {
+            name: source.to_owned(),
+            path,
+            nearest: nearest(source, CATALOGUE.iter().map(|model| model.name)),
+        }),
+        Err(error) => Err(LocateError::Read { path, source: error }),
+    }
+}
+
+fn catalogue_names() -> String {
+    CATALOGUE.iter().map(|model| model.name).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(variables: &[(&str, &str)]) -> Result<PathBuf, LocateError> {
+        cache_dir_from(|name| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into())
+        })
+    }
+
+    #[test]
+    fn the_cache_folder_goes_by_the_first_variable_set() {
+        let all = [("PTUNE_CACHE", "/a"), ("XDG_CACHE_HOME", "/b"), ("HOME", "/c")];
+        assert_eq!(with(&all).unwrap(), Path::new("/a"));
+        assert_eq!(with(&all[1..]).unwrap(), Path::new("/b/ptune"));
+        assert_eq!(with(&all[2..]).unwrap(), Path::new("/c/.cache/ptune"));
+        let unset = [("PTUNE_CACHE", ""), ("XDG_CACHE_HOME", "relative"), ("HOME", "/c")];
+        assert_eq!(with(&unset).unwrap(), Path::new("/c/.cache/ptune"));
+        assert!(matches!(with(&[]), Err(LocateError::NoCache)));
+    }
+}

@@ -1,0 +1,266 @@
+//! Text to ids: a `tokenizers` tokenizer, as the method wants to see it.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use ptuning_core::language_model::{SpecialTokens, Token, Tokenize};
+use tokenizers::normalizers::NormalizerWrapper;
+use tokenizers::pre_tokenizers::PreTokenizerWrapper;
+use tokenizers::pre_tokenizers::metaspace::PrependScheme;
+use tokenizers::processors::PostProcessorWrapper;
+
+use crate::source::nearest_hint;
+
+/// Why a tokenizer cannot be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TokenizerError {
+    /// A tokenizer.json that the `tokenizers` library refuses.
+    #[error("tokenizer.json is not a tokenizer")]
+    Json(#[source] tokenizers::Error),
+
+    /// The `tokenizers` library gave up on a tokenizer.json instead of refusing it.
+    #[error("tokenizer.json is damaged: its merges do not fit its vocabulary")]
+    Damaged,
+
+    /// The `tokenizers` library refuses the parts.
+    #[error("the tokenizer's parts do not fit together")]
+    Build(#[source] tokenizers::Error),
+
+    /// A tokenizer that cannot encode text.
+    #[error("the tokenizer cannot encode text")]
+    Encode(#[source] tokenizers::Error),
+
+    /// A kind of tokenizer that is not built in.
+    #[error(
+        "tokenizer.ggml.model: expected \"gpt2\" (byte-level BPE), found {found:?}\n  hint: use the \
+         model's Hugging Face folder, whose tokenizer.json describes any tokenizer"
+    )]
+    UnsupportedModel {
+        /// What the file says.
+        found: String,
+    },
+
+    /// A splitting of text that is not built in.
+    #[error(
+        "tokenizer.ggml.pre: unknown {found:?}; known: {}{}",
+        known.join(", "), nearest_hint(nearest.as_deref())
+    )]
+    UnknownSplitting {
+        /// What the file says.
+        found: String,
+        /// The names that are built in.
+        known: Vec<&'static str>,
+        /// The most similar of them.
+        nearest: Option<String>,
+    },
+
+    /// A metadata key that a tokenizer cannot do without.
+    #[error("metadata has no {key}")]
+    MissingKey {
+        /// The key.
+        key: &'static str,
+    },
+
+    /// A metadata value of another type.
+    #[error("metadata key {key}: expected {expected}")]
+    WrongType {
+        /// The key.
+        key: &'static str,
+        /// What belongs there.
+        expected: &'static str,
+    },
+
+    /// An id beyond the vocabulary.
+    #[error("metadata key {key}: expected an id below {tokens}, found {id}")]
+    BadId {
+        /// The key.
+        key: &'static str,
+        /// The id.
+        id: u64,
+        /// Number of tokens.
+        tokens: usize,
+    },
+
+    /// A merge whose parts or result are no tokens.
+    #[error("tokenizer.ggml.merges[{index}]: {merge:?} does not join two tokens into a third")]
+    BadMerge {
+        /// Its place in the list.
+        index: usize,
+        /// Its first characters.
+        merge: String,
+    },
+}
+
+/// A tokenizer of a backbone.
+///
+/// Special tokens that stand in a text (`<|im_start|>`) are recognised there, as transformers does
+/// with `add_special_tokens=False`; none is added.
+#[derive(Clone)]
+pub struct Tokenizer {
+    /// Without post-processor, truncation and padding, which would change the text or its spans.
+    inner: tokenizers::Tokenizer,
+    post_processor: Option<PostProcessorWrapper>,
+    special: SpecialTokens,
+    vocab_size: usize,
+}
+
+impl Tokenizer {
+    /// Wraps a tokenizer whose special tokens are known.
+    ///
+    /// # Errors
+    /// [`TokenizerError::Encode`] where it cannot encode text, as a WordPiece without its unknown
+    /// token.
+    pub(crate) fn new(
+        mut inner: tokenizers::Tokenizer,
+        special: SpecialTokens,
+    ) -> Result<Self, TokenizerError> {
+        inner.with_padding(None);
+        inner.with_truncation(None).map_err(TokenizerError::Build)?;
+        keep_text_as_it_is(&mut inner)?;
+        let post_processor = inner.get_post_processor().cloned();
+        inner.with_post_processor(None::<PostProcessorWrapper>);
+        // After this the models can only fail by a missing unknown token, which these need.
+        inner.encode("a \u{2603} \u{10ffff}", false).map_err(TokenizerError::Encode)?;
+        let vocab_size = inner.get_vocab_size(true);
+        Ok(Self { inner, post_processor, special, vocab_size })
+    }
+
+    /// A tokenizer from the bytes of a tokenizer.json.
+    ///
+    /// `names` gives the text of special tokens by their role (`mask_token`, `pad_token`), from
+    /// tokenizer_config.json; what opens and closes a sequence is asked of the post-processor.
+    ///
+    /// # Errors
+    /// [`TokenizerError::Json`] with the parser's line and column.
+    pub fn from_json(json: &[u8], names: &HashMap<String, String>) -> Result<Self, TokenizerError> {
+        // The library panics over a merge whose result is longer than any token.
+        let inner = catch_unwind(AssertUnwindSafe(|| tokenizers::Tokenizer::from_bytes(json)))
+            .map_err(|_| TokenizerError::Damaged)?
+            .map_err(TokenizerError::Json)?;
+        let id = |role: &str| names.get(role).and_then(|name| inner.token_to_id(name));
+        // `[MASK]` and `<mask>` are what BERT's and RoBERTa's kin call it.
+        let mask = id("mask_token")
+            .or_else(|| ["[MASK]", "<mask>"].into_iter().find_map(|name| special_id(&inner, name)));
+        let pad = id("pad_token")
+            .or_else(|| ["[PAD]", "<pad>"].into_iter().find_map(|name| special_id(&inner, name)));
+        let (prefix, suffix) = surroundings(&inner)?;
+        Self::new(inner, SpecialTokens { prefix, suffix, mask, pad })
+    }
+
+    /// The tokenizer as a tokenizer.json, from which [`from_json`](Self::from_json) rebuilds it.
+    ///
+    /// # Errors
+    /// [`TokenizerError::Build`] where a part cannot be written.
+    pub fn to_json(&self) -> Result<String, TokenizerError> {
+        let mut whole = self.inner.clone();
+        whole.with_post_processor(self.post_processor.clone());
+        whole.to_string(false).map_err(TokenizerError::Build)
+    }
+
+    /// The id of a vocabulary entry as it is stored (`Ġcapital`), if there is one.
+    pub fn id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
+    }
+}
+
+impl Tokenize for Tokenizer {
+    /// Splits a text.
+    ///
+    /// Tokens that share a character (an emoji is four bytes, and often as many tokens) each have
+    /// the span of the whole character, so that a span always cuts the text between characters.
+    ///
+    /// A vocabulary may lack tokens for a few bytes (SmolLM2's has none for U+0013, say). Those
+    /// are left out, as transformers does, and spans after one within the same word are too early.
+    fn encode(&self, text: &str) -> Vec<Token> {
+        // Encoding fails on an unknown token that is missing, which `new` has ruled out.
+        let Ok(encoding) = self.inner.encode(text, false) else { return Vec::new() };
+        encoding
+            .get_ids()
+            .iter()
+            .zip(encoding.get_offsets())
+            .map(|(&id, &(start, end))| Token { id, span: start..end })
+            .collect()
+    }
+
+    fn decode(&self, ids: &[u32]) -> String {
+        // A decoder fails on tokens it did not make; nothing can be said about such ids.
+        self.inner.decode(ids, false).unwrap_or_default()
+    }
+
+    fn token(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id)
+    }
+
+    fn vocab_size(&self) -> usize {
+        self.vocab_size
+    }
+
+    fn special(&self) -> &SpecialTokens {
+        &self.special
+    }
+
+    fn ids(&self, text: &str) -> Vec<u32> {
+        self.inner
+            .encode_fast(text, false)
+            .map(|encoding| encoding.get_ids().to_vec())
+            .unwrap_or_default()
+    }
+}
+
+/// The id of an added token that is marked special.
+fn special_id(inner: &tokenizers::Tokenizer, name: &str) -> Option<u32> {
+    let id = inner.token_to_id(name)?;
+    inner.get_added_vocabulary().is_special_token(name).then_some(id)
+}
+
+/// What the post-processor puts before and after a sequence, found by giving it one.
+fn surroundings(inner: &tokenizers::Tokenizer) -> Result<(Vec<u32>, Vec<u32>), TokenizerError> {
+    let mut probe = inner.clone();
+    probe.with_padding(None);
+    probe.with_truncation(None).map_err(TokenizerError::Build)?;
+    let encoding = probe.encode("a", true).map_err(TokenizerError::Encode)?;
+    let (ids, mask) = (encoding.get_ids(), encoding.get_special_tokens_mask());
+    let Some(first) = mask.iter().position(|&special| special == 0) else {
+        return Ok((Vec::new(), Vec::new()));
+    };
+    let last = mask.iter().rposition(|&special| special == 0).unwrap_or(first);
+    Ok((ids[..first].to_vec(), ids[last + 1..].to_vec()))
+}
+
+/// Takes out what would put a space before the text: a template is encoded piece by piece, and a
+/// piece begins with a space only where the template has one.
+fn keep_text_as_it_is(inner: &mut tokenizers::Tokenizer) -> Result<(), TokenizerError> {
+    if let Some(mut pre_tokenizer) = inner.get_pre_tokenizer().cloned() {
+        without_prefix_space(&mut pre_tokenizer);
+        inner.with_pre_tokenizer(Some(pre_tokenizer));
+    }
+    if let Some(normalizer) = inner.get_normalizer().cloned() {
+        inner.with_normalizer(without_prepend(normalizer)).map_err(TokenizerError::Build)?;
+    }
+    Ok(())
+}
+
+fn without_prefix_space(pre_tokenizer: &mut PreTokenizerWrapper) {
+    match pre_tokenizer {
+        PreTokenizerWrapper::ByteLevel(byte_level) => byte_level.add_prefix_space = false,
+        PreTokenizerWrapper::Metaspace(metaspace) => {
+            metaspace.set_prepend_scheme(PrependScheme::Never);
+        }
+        PreTokenizerWrapper::Sequence(steps) => {
+            steps.as_mut().iter_mut().for_each(without_prefix_space);
+        }
+        _ => {}
+    }
+}
+
+fn without_prepend(normalizer: NormalizerWrapper) -> Option<NormalizerWrapper> {
+    match normalizer {
+        NormalizerWrapper::Prepend(_) => None,
+        NormalizerWrapper::Sequence(steps) => {
+            let steps = steps.into_iter().filter_map(without_prepend).collect();
+            Some(tokenizers::normalizers::Sequence::new(steps).into())
+        }
+        other => Some(other),
+    }
+}
