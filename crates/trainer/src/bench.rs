@@ -1,0 +1,105 @@
+//! Timing a training step and an evaluation step on inputs of a given shape.
+
+use std::time::Instant;
+
+use backbone::Backbone;
+use burn::tensor::{Device, Tensor};
+use ptuning_core::prompt_encoder::{EncoderConfig, EncoderKind, Initializer, PromptEncoder};
+use ptuning_core::prompt_model::answer_logits;
+use ptuning_core::template::{Encoded, Slot};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::Serialize;
+
+use crate::optimizer::Optimizer;
+use crate::settings::TrainSettings;
+use crate::strategy::FixedLm;
+use crate::task::Item;
+
+/// What to time.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    /// Examples per step.
+    pub batch: usize,
+    /// Positions of an example, virtual tokens included.
+    pub length: usize,
+    /// Virtual tokens, all at the front.
+    pub prompt: usize,
+    /// Steps to take the median of, after one to warm up.
+    pub steps: usize,
+    /// Prompt encoder.
+    pub encoder: EncoderKind,
+}
+
+/// What was measured.
+#[derive(Debug, Clone, Serialize)]
+pub struct Timing {
+    /// Median examples per second of forward, backward and optimiser.
+    pub train_examples_per_s: f64,
+    /// Median examples per second of a forward pass without autodiff.
+    pub eval_examples_per_s: f64,
+    /// Seconds of the first training step.
+    pub first_step_s: f64,
+}
+
+/// Times steps on random token ids.
+pub fn bench(backbone: &Backbone, settings: &TrainSettings, shape: Shape) -> Timing {
+    let lm = backbone.model.as_ref();
+    let (hidden, vocab) = (lm.hidden_size(), lm.vocab_size());
+    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    let item = |index| {
+        let ids: Vec<u32> = (0..shape.length).map(|_| rng.random_range(0..vocab) as u32).collect();
+        let slots =
+            (0..shape.prompt).map(|slot| Slot { position: slot, virtual_token: slot }).collect();
+        let answer = shape.length - 1;
+        Item {
+            answer: ids[answer],
+            encoded: Encoded { ids, slots, text: Vec::new(), answer, shortened: Vec::new() },
+            index,
+        }
+    };
+    let items: Vec<Item> = (0..shape.batch).map(item).collect();
+    let config =
+        EncoderConfig { kind: shape.encoder, prompt: shape.prompt, hidden, inner: hidden / 2 * 2 };
+    let device: Device = lm.device();
+    let mut init = Initializer::new(0);
+    let vectors = Tensor::from_data(init.normal([shape.prompt, hidden], 1.0), &device);
+    let encoder = PromptEncoder::new(&config, vectors, &mut init, &device.clone().autodiff());
+    let mut strategy = FixedLm::new(lm, encoder, Optimizer::new(settings));
+    let batches = vec![items.iter().collect::<Vec<&Item>>()];
+    let mut train = Vec::new();
+    for _ in 0..=shape.steps {
+        let started = Instant::now();
+        strategy.step(&batches, settings.lr);
+        // The loss was read back, but the optimiser's work may still be under way on a GPU.
+        let _ = device.sync();
+        train.push(started.elapsed().as_secs_f64());
+    }
+    let first_step_s = train.remove(0);
+    let prompt = strategy.vectors();
+    let encoded: Vec<&Encoded> = items.iter().map(|item| &item.encoded).collect();
+    let mut evaluate = Vec::new();
+    for _ in 0..=shape.steps {
+        let started = Instant::now();
+        let _: f32 = answer_logits(lm, Some(&prompt), &encoded).sum().into_scalar();
+        evaluate.push(started.elapsed().as_secs_f64());
+    }
+    evaluate.remove(0);
+    Timing {
+        train_examples_per_s: shape.batch as f64 / median(&mut train),
+        eval_examples_per_s: shape.batch as f64 / median(&mut evaluate),
+        first_step_s,
+    }
+}
+
+fn median(times: &mut [f64]) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// Peak resident memory of this process in bytes, where the system tells.
+pub fn peak_memory_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+}

@@ -1,0 +1,108 @@
+//! Whole files or none: temporary name, flush, rename.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Write;
+use std::path::Path;
+
+use burn::tensor::{DType, TensorData};
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+
+use super::CheckpointError;
+
+/// Writes a file so that a reader sees the old one or the new one, never a part.
+///
+/// # Errors
+/// Whatever the file system says; the old file is then untouched.
+pub fn atomically(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
+    let write = || -> std::io::Result<()> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        let mut file =
+            tempfile::Builder::new().prefix(".ptune-").suffix(".part").tempfile_in(folder)?;
+        file.write_all(bytes)?;
+        // Temporary files are private by default; results are as readable as any other file.
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
+        }
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        // The rename itself is durable once the folder is.
+        #[cfg(unix)]
+        std::fs::File::open(folder)?.sync_all()?;
+        Ok(())
+    };
+    write().map_err(|source| CheckpointError::Write { file: path.to_owned(), source })
+}
+
+/// Writes f32 and u32 tensors and text metadata as safetensors.
+///
+/// # Errors
+/// As [`atomically`].
+pub fn write_tensors(
+    path: &Path,
+    tensors: &BTreeMap<String, TensorData>,
+    metadata: BTreeMap<String, String>,
+) -> Result<(), CheckpointError> {
+    let container = |source| CheckpointError::Container { file: path.to_owned(), source };
+    let mut views = Vec::with_capacity(tensors.len());
+    for (name, data) in tensors {
+        let dtype = match data.dtype() {
+            DType::F32 => Dtype::F32,
+            DType::U32 => Dtype::U32,
+            other => {
+                return Err(CheckpointError::DType {
+                    file: path.to_owned(),
+                    name: name.clone(),
+                    found: format!("{other:?}"),
+                });
+            }
+        };
+        let view =
+            TensorView::new(dtype, data.shape().to_vec(), data.as_bytes()).map_err(container)?;
+        views.push((name.as_str(), view));
+    }
+    let metadata: HashMap<String, String> = metadata.into_iter().collect();
+    let bytes = safetensors::serialize(views, Some(metadata)).map_err(container)?;
+    atomically(path, &bytes)
+}
+
+/// Tensors and text metadata of a safetensors file.
+pub type Tensors = (BTreeMap<String, TensorData>, BTreeMap<String, String>);
+
+/// Reads what [`write_tensors`] writes.
+///
+/// # Errors
+/// A file that is missing, cut short, or holds other types.
+pub fn read_tensors(path: &Path) -> Result<Tensors, CheckpointError> {
+    let bytes = std::fs::read(path)
+        .map_err(|source| CheckpointError::Read { file: path.to_owned(), source })?;
+    let container = |source| CheckpointError::Container { file: path.to_owned(), source };
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(container)?;
+    let metadata = header.metadata().clone().unwrap_or_default().into_iter().collect();
+    let file = SafeTensors::deserialize(&bytes).map_err(container)?;
+    let mut tensors = BTreeMap::new();
+    for (name, view) in file.tensors() {
+        let words = view.data().as_chunks::<4>().0.iter();
+        let shape = view.shape().to_vec();
+        let data = match view.dtype() {
+            Dtype::F32 => {
+                TensorData::new(words.map(|w| f32::from_le_bytes(*w)).collect::<Vec<_>>(), shape)
+            }
+            Dtype::U32 => {
+                TensorData::new(words.map(|w| u32::from_le_bytes(*w)).collect::<Vec<_>>(), shape)
+            }
+            other => {
+                return Err(CheckpointError::DType {
+                    file: path.to_owned(),
+                    name,
+                    found: format!("{other:?}"),
+                });
+            }
+        };
+        tensors.insert(name, data);
+    }
+    Ok((tensors, metadata))
+}

@@ -1,0 +1,44 @@
+//! JSON Lines: one JSON object per line, UTF-8.
+//!
+//! A byte order mark, CRLF line ends and blank lines are let pass.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::{Cell, DataError, Row, lines};
+
+/// Extensions of JSON Lines files.
+pub(super) const EXTENSIONS: &[&str] = &["jsonl", "ndjson"];
+
+/// Reads all rows.
+pub(super) fn rows(path: &Path) -> Result<Vec<Row>, DataError> {
+    lines::read(path)?.iter().map(|(line, text)| row(path, *line, text)).collect()
+}
+
+fn row(path: &Path, line: usize, text: &str) -> Result<Row, DataError> {
+    let value: Value = serde_json::from_str(text).map_err(|source| DataError::Json {
+        path: path.to_owned(),
+        line,
+        source,
+    })?;
+    let Value::Object(object) = value else {
+        return Err(DataError::NotAnObject { path: path.to_owned(), line, found: kind(&value) });
+    };
+    let cells = object.into_iter().map(|(key, value)| match value {
+        Value::String(text) => (key, Cell::Text(text)),
+        other => (key, Cell::Other(kind(&other))),
+    });
+    Ok(Row { line, cells: cells.collect() })
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a truth value",
+        Value::Number(_) => "a number",
+        Value::String(_) => "text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}

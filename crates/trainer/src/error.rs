@@ -1,0 +1,201 @@
+//! What can go wrong in a run, each case with its cause kept.
+
+use std::path::PathBuf;
+
+use ptuning_core::template::{BindError, EncodeError, TemplateError};
+use thiserror::Error;
+
+use crate::checkpoint::CheckpointError;
+use crate::data::DataError;
+use crate::settings::{SettingsError, Split};
+
+/// What can go wrong in a run.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The configuration.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// A data file.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The backbone.
+    #[error(transparent)]
+    Backbone(#[from] backbone::LoadError),
+    /// The device.
+    #[error(transparent)]
+    Device(#[from] backbone::DeviceError),
+    /// A checkpoint or an export.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The text of a template.
+    #[error("{setting}: {source}")]
+    Template {
+        /// Where it is set.
+        setting: &'static str,
+        /// Why.
+        #[source]
+        source: TemplateError,
+    },
+    /// A template that this backbone cannot use.
+    #[error("{setting}: {source}")]
+    Bind {
+        /// Where it is set.
+        setting: &'static str,
+        /// Why.
+        #[source]
+        source: BindError,
+    },
+    /// An example that does not go into the template.
+    #[error("{}: {source}", place)]
+    Encode {
+        /// File and line, or the words given.
+        place: String,
+        /// Why.
+        #[source]
+        source: EncodeError,
+    },
+    /// The template names an input that the data does not map.
+    #[error(
+        "{setting}: the template needs the input '{field}', but data.inputs has {found}\n\
+         hint: write [x:NAME] in the template with a NAME of data.inputs, or add {field} = \"KEY\" there"
+    )]
+    UnmappedField {
+        /// Where the template is set.
+        setting: &'static str,
+        /// The field.
+        field: String,
+        /// Fields there are.
+        found: String,
+    },
+    /// A template that learns nothing was to be trained.
+    #[error(
+        "template.text: the strategy 'fixed-lm' learns virtual tokens, but the template has none\n\
+         hint: add some, as in \"[h:3] capital [x] [h:3] [z]\"; `ptune eval --config` scores a template without training"
+    )]
+    NothingToLearn,
+    /// A template with virtual tokens was to be scored without a prompt.
+    #[error(
+        "{setting}: a template that is scored without training cannot have virtual tokens\n\
+         hint: write plain words, as in \"The capital of [x] is [z]\""
+    )]
+    UntrainedVirtualTokens {
+        /// Where the template is set.
+        setting: &'static str,
+    },
+    /// No example of a split can be used.
+    #[error(
+        "the {split} split has no usable example: of {total}, {several_tokens} have an answer of several tokens \
+         and {not_candidate} an answer that is not a candidate\n\
+         hint: `candidates = \"dataset\"` takes the data's own answers as candidates"
+    )]
+    NoExamples {
+        /// Which one.
+        split: Split,
+        /// Examples read.
+        total: usize,
+        /// Dropped for length.
+        several_tokens: usize,
+        /// Dropped for not being a candidate.
+        not_candidate: usize,
+    },
+    /// A split that the data does not have.
+    #[error(
+        "the data has no {0} split\nhint: add {0} = \"FILE\" to [data], or leave {0} out of eval.splits"
+    )]
+    NoSplit(Split),
+    /// An odd width for the LSTM.
+    #[error("prompt_encoder.hidden: the two directions of the LSTM need an even width, found {0}")]
+    OddWidth(usize),
+    /// Start words without tokens.
+    #[error("prompt_encoder.words: '{0}' gives no token with this backbone's tokenizer")]
+    NoStartWords(String),
+    /// The loss is not a number.
+    #[error("the loss at step {step} (epoch {epoch}) is {loss}: {cause}\nhint: {hint}")]
+    NotFinite {
+        /// Optimiser step, from 1.
+        step: usize,
+        /// Epoch, from 1.
+        epoch: usize,
+        /// NaN or infinity.
+        loss: f64,
+        /// Where it came from.
+        cause: &'static str,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// The run folder is there already.
+    #[error(
+        "{}: a run of this name is there already; it is not overwritten\n\
+         hint: `ptune resume {0}` goes on with it, --name NAME trains beside it, --force replaces it",
+        folder.display()
+    )]
+    RunExists {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A folder that is no run.
+    #[error("{}: not a run folder: {missing} is missing{hint}", folder.display())]
+    NotARun {
+        /// The folder.
+        folder: PathBuf,
+        /// The file that would make it one.
+        missing: &'static str,
+        /// Runs there are, as a hint line.
+        hint: String,
+    },
+    /// Reading or writing in a run folder.
+    #[error("{}: cannot be {what}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// read, written, created, removed
+        what: &'static str,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A JSON file of a run folder.
+    #[error("{}: not the JSON that ptune writes", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// Resolved settings that TOML cannot hold.
+    #[error("the resolved config cannot be written as TOML")]
+    Toml(#[from] toml::ser::Error),
+    /// A template that the export format cannot hold.
+    #[error(
+        "PEFT prepends its prompt, so it can hold only a template whose virtual tokens all come first; found \"{template}\"\n\
+         hint: --format safetensors holds any template; or train one like \"[h:6] capital of [x] is [z]\""
+    )]
+    NotAPrefix {
+        /// The template.
+        template: String,
+    },
+    /// What was written does not read back as it should.
+    #[error("{}: reading the export back gives other vectors than the prompt encoder (largest difference {difference})", path.display())]
+    ExportDiffers {
+        /// The file.
+        path: PathBuf,
+        /// Largest absolute difference.
+        difference: f32,
+    },
+    /// A file that would be overwritten.
+    #[error("{}: is there already\nhint: --force replaces it", path.display())]
+    FileExists {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl Error {
+    pub(crate) fn io(
+        path: &std::path::Path,
+        what: &'static str,
+    ) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { path, what, source }
+    }
+}

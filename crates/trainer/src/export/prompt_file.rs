@@ -1,0 +1,170 @@
+//! ptune's own export: one safetensors file that `ptune predict --prompt` runs from.
+//!
+//! | tensor | what |
+//! |---|---|
+//! | `prompt` | h_0 … h_m, F32 `[prompt, hidden]` |
+//! | `candidates` | vocabulary ids that may answer, U32; absent for the whole vocabulary |
+//!
+//! The metadata keys are `format` (`ptune-prompt`), `format_version`, `template`, `virtual_tokens`
+//! (names, a JSON list), `backbone` (a JSON object with `sha256`), `backbone_source`, `inputs` (a
+//! JSON list of the template's fields) and `ptune_version`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use backbone::Backbone;
+use backbone::source::Identity;
+use burn::tensor::{Tensor, TensorData};
+use ptuning_core::verbalizer::OpenVocabulary;
+
+use crate::checkpoint::{CheckpointError, read_tensors, write_tensors};
+use crate::error::Error;
+use crate::prompt::Prompt;
+use crate::task::bind;
+
+const NAME: &str = "ptune-prompt";
+const VERSION: &str = "1";
+
+/// An export, read.
+#[derive(Debug, Clone)]
+pub struct PromptFile {
+    /// Text of the template.
+    pub template: String,
+    /// h_0 … h_m, F32 `[prompt, hidden]`.
+    pub vectors: TensorData,
+    /// Vocabulary ids that may answer; `None` for the whole vocabulary.
+    pub candidates: Option<Vec<u32>>,
+    /// The backbone it belongs to.
+    pub backbone: Identity,
+    /// Where the backbone came from: `backbone.source` of the config.
+    pub backbone_source: String,
+}
+
+impl PromptFile {
+    /// Reads an export.
+    ///
+    /// # Errors
+    /// A file that is damaged or something else.
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        let (mut tensors, metadata) = read_tensors(path)?;
+        let foreign = || CheckpointError::Foreign {
+            file: path.to_owned(),
+            expected: "a prompt that `ptune export --format safetensors` wrote",
+        };
+        if metadata.get("format").map(String::as_str) != Some(NAME) {
+            return Err(foreign().into());
+        }
+        let version = metadata.get("format_version").map(String::as_str).unwrap_or_default();
+        if version != VERSION {
+            return Err(CheckpointError::Format {
+                file: path.to_owned(),
+                expected: 1,
+                found: version.parse().unwrap_or(0),
+            }
+            .into());
+        }
+        let text = |key: &str| metadata.get(key).cloned().ok_or_else(foreign);
+        let json = |source| CheckpointError::Metadata { file: path.to_owned(), source };
+        let vectors = tensors.remove("prompt").ok_or_else(foreign)?;
+        let candidates = tensors.remove("candidates").map(|data| data.iter::<u32>().collect());
+        Ok(Self {
+            template: text("template")?,
+            vectors,
+            candidates,
+            backbone: serde_json::from_str(&text("backbone")?).map_err(json)?,
+            backbone_source: text("backbone_source")?,
+        })
+    }
+
+    /// Puts the prompt before a backbone.
+    ///
+    /// # Errors
+    /// Another backbone, or vectors that do not fit template and backbone.
+    pub fn prompt(&self, backbone: &Backbone, path: &Path) -> Result<Prompt, Error> {
+        let found = &backbone.identity;
+        if !self.backbone.is_same(found) {
+            return Err(CheckpointError::Backbone {
+                file: path.to_owned(),
+                expected: self.backbone.file.display().to_string(),
+                found: found.file.display().to_string(),
+                hint: format!(
+                    "it was trained on '{}'; --backbone names another place of it",
+                    self.backbone_source
+                ),
+            }
+            .into());
+        }
+        let template = bind("the export's template", &self.template, backbone)?;
+        let expected = vec![template.prompt_len(), backbone.model.hidden_size()];
+        if self.vectors.shape().to_vec() != expected {
+            let found = Some(self.vectors.shape().to_vec());
+            return Err(
+                CheckpointError::Parameter { name: "prompt".to_owned(), expected, found }.into()
+            );
+        }
+        let vocab = backbone.model.vocab_size();
+        let verbalizer = match &self.candidates {
+            None => OpenVocabulary::whole(),
+            Some(ids) => {
+                OpenVocabulary::candidates(ids.iter().copied().filter(|&id| (id as usize) < vocab))
+            }
+        };
+        let vectors = Tensor::from_data(self.vectors.clone(), &backbone.model.device());
+        Ok(Prompt { template, vectors: Some(vectors), verbalizer })
+    }
+}
+
+/// Writes a prompt, reads it back and compares it with what it was made from.
+///
+/// # Errors
+/// A disk that is full or read-only; a file that does not read back.
+pub fn export_safetensors(
+    path: &Path,
+    prompt: &Prompt,
+    backbone: &Backbone,
+    backbone_source: &str,
+) -> Result<(), Error> {
+    let vectors = prompt.vectors.as_ref().ok_or(Error::NothingToLearn)?.to_data();
+    let mut tensors = BTreeMap::from([("prompt".to_owned(), vectors.clone())]);
+    if let Some(ids) = prompt.verbalizer.ids() {
+        let count = ids.len();
+        tensors.insert("candidates".to_owned(), TensorData::new(ids, [count]));
+    }
+    let json = |source| CheckpointError::Metadata { file: path.to_owned(), source };
+    let names: Vec<&str> =
+        prompt.template.virtual_tokens().iter().map(|token| token.name.as_str()).collect();
+    let template = prompt.template.template();
+    let metadata = [
+        ("format", NAME.to_owned()),
+        ("format_version", VERSION.to_owned()),
+        ("ptune_version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("template", template.source().to_owned()),
+        ("inputs", serde_json::to_string(&template.fields()).map_err(json)?),
+        ("virtual_tokens", serde_json::to_string(&names).map_err(json)?),
+        ("backbone", serde_json::to_string(&backbone.identity).map_err(json)?),
+        ("backbone_source", backbone_source.to_owned()),
+    ];
+    let metadata = metadata.map(|(key, value)| (key.to_owned(), value));
+    write_tensors(path, &tensors, BTreeMap::from(metadata))?;
+
+    let back = PromptFile::load(path)?.prompt(backbone, path)?;
+    let back = back.vectors.map(|vectors| vectors.into_data());
+    let difference = largest_difference(&vectors, back.as_ref());
+    if difference == 0.0 {
+        Ok(())
+    } else {
+        Err(Error::ExportDiffers { path: path.to_owned(), difference })
+    }
+}
+
+/// Largest absolute difference; infinite where there is nothing to compare or a value is not finite.
+pub(super) fn largest_difference(expected: &TensorData, found: Option<&TensorData>) -> f32 {
+    match found {
+        Some(found) if found.shape() == expected.shape() => expected
+            .iter::<f32>()
+            .zip(found.iter::<f32>())
+            .map(|(a, b)| if (a - b).is_finite() { (a - b).abs() } else { f32::INFINITY })
+            .fold(0.0, f32::max),
+        _ => f32::INFINITY,
+    }
+}

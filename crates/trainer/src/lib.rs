@@ -1,0 +1,28 @@
+//! Training, judging, explaining and shipping prompts.
+//!
+//! The way of a run: [`settings`] are read, a [`task::Task`] puts [`data`] into templates on a
+//! backbone, [`train_loop::TrainLoop`] trains into a [`run_dir::RunDir`], [`evaluate`] judges,
+//! [`inspect`] explains and [`export`] ships. Nothing here prints: a [`progress::Observer`] is told.
+
+pub mod batches;
+pub mod bench;
+pub mod checkpoint;
+pub mod data;
+pub mod error;
+pub mod evaluate;
+pub mod export;
+pub mod inspect;
+pub mod optimizer;
+pub mod parameters;
+pub mod predict;
+pub mod progress;
+pub mod prompt;
+pub mod run_dir;
+pub mod schedule;
+pub mod settings;
+pub mod strategy;
+pub mod task;
+pub mod train_loop;
+
+pub use burn_train::Interrupter;
+pub use error::Error;

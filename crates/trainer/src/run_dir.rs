@@ -1,0 +1,302 @@
+//! The run folder: one place for everything that a run is and was.
+//!
+//! | file | what |
+//! |---|---|
+//! | `config.toml` | the resolved settings |
+//! | `run.json` | command, version, device, backbone, start |
+//! | `metrics.jsonl` | every optimiser step and every epoch |
+//! | `metrics.csv` | every epoch |
+//! | `best.safetensors` | checkpoint of the best epoch on dev |
+//! | `last.safetensors` | checkpoint to resume from |
+//! | `evaluation.json` | final scores and controls |
+//! | `prompt.safetensors` | the finished prompt, ready to ship |
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use backbone::source::Identity;
+use ptuning_core::objective::Scores;
+use serde::{Deserialize, Serialize};
+
+use crate::checkpoint::{Position, atomically};
+use crate::error::Error;
+use crate::evaluate::Evaluation;
+use crate::settings::{self, Settings};
+
+const CONFIG: &str = "config.toml";
+const INFO: &str = "run.json";
+const STEPS: &str = "metrics.jsonl";
+const EPOCHS: &str = "metrics.csv";
+const CSV_HEADER: &str =
+    "epoch,step,train_loss,dev_p1,dev_p10,dev_mrr,dev_loss,lr,examples_per_second,seconds,best";
+
+/// How a run came about.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunInfo {
+    /// The exact command line.
+    pub command: Vec<String>,
+    /// Version of ptune.
+    pub version: String,
+    /// The device it ran on.
+    pub device: String,
+    /// Seed.
+    pub seed: u64,
+    /// The backbone.
+    pub backbone: Identity,
+    /// Seconds since 1970 at the start.
+    pub started_unix: u64,
+}
+
+/// A line of `metrics.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Metric {
+    /// One optimiser step.
+    Step {
+        /// Epoch, from 1.
+        epoch: usize,
+        /// Optimiser steps so far, from 1.
+        step: usize,
+        /// Mean loss of its examples, in nats.
+        loss: f64,
+        /// Learning rate.
+        lr: f64,
+    },
+    /// One epoch.
+    Epoch {
+        /// Epoch, from 1.
+        epoch: usize,
+        /// Optimiser steps so far.
+        step: usize,
+        /// Mean loss of its examples while training, in nats.
+        train_loss: f64,
+        /// Scores on dev.
+        dev: Scores,
+        /// Learning rate of its last step.
+        lr: f64,
+        /// Training speed, evaluation left out.
+        examples_per_second: f64,
+        /// Seconds of training so far, evaluation left out.
+        seconds: f64,
+        /// Whether it is the best so far.
+        best: bool,
+    },
+}
+
+impl Metric {
+    fn precedes(&self, position: &Position) -> bool {
+        match self {
+            Self::Step { step, .. } => *step <= position.step,
+            Self::Epoch { epoch, .. } => *epoch <= position.epoch,
+        }
+    }
+
+    fn csv(&self) -> Option<String> {
+        let Self::Epoch { epoch, step, train_loss, dev, lr, examples_per_second, seconds, best } =
+            self
+        else {
+            return None;
+        };
+        let Scores { precision_at_1: p1, precision_at_10: p10, mrr, loss, .. } = dev;
+        Some(format!(
+            "{epoch},{step},{train_loss},{p1},{p10},{mrr},{loss},{lr},{examples_per_second:.3},{seconds:.3},{best}"
+        ))
+    }
+}
+
+/// A run folder.
+#[derive(Debug, Clone)]
+pub struct RunDir {
+    path: PathBuf,
+}
+
+impl RunDir {
+    /// Creates the folder of a new run; `replace` removes an earlier run of the same name.
+    ///
+    /// # Errors
+    /// A run or anything else of that name, unless it is a run and `replace` is set.
+    pub fn create(settings: &Settings, info: &RunInfo, replace: bool) -> Result<Self, Error> {
+        let path = settings.runs.join(&settings.name);
+        let config = settings.to_toml()?;
+        if path.exists() {
+            // Only what is recognisably a run is ever removed.
+            if !(replace && path.join(CONFIG).is_file() && path.join(INFO).is_file()) {
+                return Err(Error::RunExists { folder: path });
+            }
+            std::fs::remove_dir_all(&path).map_err(Error::io(&path, "removed"))?;
+        }
+        std::fs::create_dir_all(&path).map_err(Error::io(&path, "created"))?;
+        let run = Self { path };
+        atomically(&run.file(CONFIG), config.as_bytes())?;
+        run.write_json(INFO, info)?;
+        atomically(&run.file(EPOCHS), format!("{CSV_HEADER}\n").as_bytes())?;
+        atomically(&run.file(STEPS), b"")?;
+        Ok(run)
+    }
+
+    /// Refuses a name that is taken, before any work is done for the run.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn check_free(settings: &Settings, replace: bool) -> Result<(), Error> {
+        let path = settings.runs.join(&settings.name);
+        if path.exists() && !(replace && path.join(CONFIG).is_file() && path.join(INFO).is_file()) {
+            return Err(Error::RunExists { folder: path });
+        }
+        Ok(())
+    }
+
+    /// Opens the folder of an earlier run.
+    ///
+    /// # Errors
+    /// A folder that is not one, with the runs that lie near it.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        for missing in [CONFIG, INFO] {
+            if !path.join(missing).is_file() {
+                return Err(Error::NotARun {
+                    folder: path.to_owned(),
+                    missing,
+                    hint: runs_near(path),
+                });
+            }
+        }
+        Ok(Self { path: path.to_owned() })
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Checkpoint of the best epoch on dev.
+    pub fn best(&self) -> PathBuf {
+        self.file("best.safetensors")
+    }
+
+    /// Checkpoint to resume from.
+    pub fn last(&self) -> PathBuf {
+        self.file("last.safetensors")
+    }
+
+    /// The finished prompt.
+    pub fn prompt(&self) -> PathBuf {
+        self.file("prompt.safetensors")
+    }
+
+    /// The resolved settings, with overrides.
+    ///
+    /// # Errors
+    /// A config that was changed into one that does not hold.
+    pub fn settings(&self, overrides: &[String]) -> Result<Settings, Error> {
+        let path = self.file(CONFIG);
+        let text = std::fs::read_to_string(&path).map_err(Error::io(&path, "read"))?;
+        Ok(settings::from_toml_str(&text, &path, overrides)?)
+    }
+
+    /// Replaces the resolved settings, when a run is resumed with others.
+    ///
+    /// # Errors
+    /// A folder that cannot be written.
+    pub fn write_settings(&self, settings: &Settings) -> Result<(), Error> {
+        Ok(atomically(&self.file(CONFIG), settings.to_toml()?.as_bytes())?)
+    }
+
+    /// How the run came about.
+    ///
+    /// # Errors
+    /// A `run.json` that was changed into something else.
+    pub fn info(&self) -> Result<RunInfo, Error> {
+        let path = self.file(INFO);
+        let text = std::fs::read_to_string(&path).map_err(Error::io(&path, "read"))?;
+        serde_json::from_str(&text).map_err(|source| Error::Json { path, source })
+    }
+
+    /// Appends to `metrics.jsonl` and, for an epoch, to `metrics.csv`.
+    ///
+    /// # Errors
+    /// A folder that cannot be written.
+    pub fn append(&self, metric: &Metric) -> Result<(), Error> {
+        let line = serde_json::to_string(metric)
+            .map_err(|source| Error::Json { path: self.file(STEPS), source })?;
+        self.append_line(STEPS, &line)?;
+        metric.csv().map_or(Ok(()), |line| self.append_line(EPOCHS, &line))
+    }
+
+    /// Drops metrics that were written after the checkpoint that the run goes on from.
+    ///
+    /// # Errors
+    /// A folder that cannot be read or written.
+    pub fn rewind(&self, position: &Position) -> Result<(), Error> {
+        let path = self.file(STEPS);
+        let text = std::fs::read_to_string(&path).map_err(Error::io(&path, "read"))?;
+        // A line that cannot be read was cut short by the end of the process.
+        let metrics = text.lines().filter_map(|line| serde_json::from_str::<Metric>(line).ok());
+        let (mut steps, mut epochs) = (String::new(), format!("{CSV_HEADER}\n"));
+        for metric in metrics.filter(|metric| metric.precedes(position)) {
+            let line = serde_json::to_string(&metric)
+                .map_err(|source| Error::Json { path: path.clone(), source })?;
+            steps += &line;
+            steps.push('\n');
+            if let Some(line) = metric.csv() {
+                epochs += &line;
+                epochs.push('\n');
+            }
+        }
+        atomically(&path, steps.as_bytes())?;
+        Ok(atomically(&self.file(EPOCHS), epochs.as_bytes())?)
+    }
+
+    /// Writes the final scores.
+    ///
+    /// # Errors
+    /// A folder that cannot be written.
+    pub fn write_evaluation(&self, evaluations: &[Evaluation]) -> Result<(), Error> {
+        self.write_json("evaluation.json", evaluations)
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    fn write_json<T: Serialize + ?Sized>(&self, name: &str, value: &T) -> Result<(), Error> {
+        let path = self.file(name);
+        let mut text = serde_json::to_string_pretty(value)
+            .map_err(|source| Error::Json { path: path.clone(), source })?;
+        text.push('\n');
+        Ok(atomically(&path, text.as_bytes())?)
+    }
+
+    fn append_line(&self, name: &str, line: &str) -> Result<(), Error> {
+        let path = self.file(name);
+        let append = || -> std::io::Result<()> {
+            let mut file = std::fs::OpenOptions::new().append(true).create(true).open(&path)?;
+            // One write for one line: a reader never sees half of it.
+            file.write_all(format!("{line}\n").as_bytes())
+        };
+        append().map_err(Error::io(&path, "written"))
+    }
+}
+
+/// Runs in the same folder as `path`, the most similar name first.
+fn runs_near(path: &Path) -> String {
+    let wanted =
+        path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries
+        .filter(|entry| entry.path().join(INFO).is_file())
+        .map(|entry| entry.path().display().to_string())
+        .collect();
+    names.sort_by(|a, b| {
+        let likeness = |name: &String| {
+            let name =
+                Path::new(name).file_name().unwrap_or_default().to_string_lossy().into_owned();
+            strsim::jaro_winkler(&name, &wanted)
+        };
+        likeness(b).total_cmp(&likeness(a))
+    });
+    match names.as_slice() {
+        [] => String::new(),
+        [first, ..] => format!("\nhint: the nearest run is {first}"),
+    }
+}

@@ -1,0 +1,130 @@
+//! Settings of a run: options as typed in a TOML file and on the command line, resolved into
+//! settings as run.
+//!
+//! The way is [`load`]: the file and the `--set KEY=VALUE` arguments become one tree of values that
+//! know their places (`document`), each key is taken out of it once, with its type and range
+//! (`reader`), and defaults and rules between keys are settled (`resolve`). Problems do not stop
+//! it: all of them are told at once, each with its line and column or its argument. Keys that are
+//! not taken are unknown and refused.
+//!
+//! Every key is documented where it is used, in `configs/lama.toml`; a test holds the two together.
+//! This module knows no template, device or backbone: their texts pass through unparsed.
+
+mod document;
+mod error;
+mod nearest;
+mod paths;
+mod reader;
+mod resolve;
+mod sections;
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+pub use error::{Fault, Place, Problem, SettingsError};
+pub(crate) use nearest::nearest;
+pub use sections::*;
+
+/// A whole run, resolved and checked.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Settings {
+    /// Name of the run folder: a plain file name.
+    pub name: String,
+    /// Seed of everything random, at most `i64::MAX`.
+    pub seed: u64,
+    /// Device, unparsed: `flex`, `wgpu`, `cuda:0` …
+    pub device: String,
+    /// Folder of run folders, as typed: relative to the current directory.
+    pub runs: PathBuf,
+    /// The frozen language model.
+    pub backbone: BackboneSettings,
+    /// Examples and candidates.
+    pub data: DataSettings,
+    /// Template.
+    pub template: TemplateSettings,
+    /// What makes the virtual tokens' vectors.
+    pub prompt_encoder: PromptEncoderSettings,
+    /// Optimisation.
+    pub train: TrainSettings,
+    /// Evaluation.
+    pub eval: EvalSettings,
+    /// Progress lines.
+    pub log: LogSettings,
+}
+
+/// Reads a config file with `KEY=VALUE` overrides, later ones winning.
+///
+/// Data files that it names must exist; a relative path is looked for from the file's folder, from
+/// each folder above it, and from the current directory (for an override, from there first).
+///
+/// # Errors
+///
+/// [`SettingsError`] with every problem of the file and the overrides.
+pub fn load(path: &Path, overrides: &[String]) -> Result<Settings, SettingsError> {
+    let text = std::fs::read_to_string(path).map_err(|source| {
+        let hint = match source.kind() {
+            std::io::ErrorKind::NotFound => reader::neighbour(path),
+            std::io::ErrorKind::InvalidData => Some("save the file as UTF-8".to_owned()),
+            _ => None,
+        };
+        let place = Place::Document { path: path.to_owned() };
+        SettingsError {
+            problems: vec![Problem { place, fault: Fault::Unreadable { source }, hint }],
+        }
+    })?;
+    resolve(&text, path, overrides, true)
+}
+
+/// Reads settings from a text, such as the resolved config that a run folder keeps.
+///
+/// `path` is where the text comes from, for errors and relative paths. Files that are not there
+/// are no problem here: a prompt is used and exported without its data. Their paths stay as typed.
+///
+/// # Errors
+///
+/// [`SettingsError`] with every problem of the text and the overrides.
+pub fn from_toml_str(
+    text: &str,
+    path: &Path,
+    overrides: &[String],
+) -> Result<Settings, SettingsError> {
+    resolve(text, path, overrides, false)
+}
+
+/// Every key there is, as `key` or `section.key`.
+pub fn keys() -> Vec<&'static str> {
+    resolve::keys()
+}
+
+impl Settings {
+    /// The resolved config: every value that applies, defaults included, as TOML.
+    ///
+    /// Reading it by [`from_toml_str`] gives equal settings, from any folder that its paths can
+    /// still be found from.
+    ///
+    /// # Errors
+    ///
+    /// None for settings as they were loaded; settings changed since may hold what TOML cannot: a
+    /// seed above `i64::MAX` or a path that is not UTF-8.
+    pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
+        toml::to_string(self)
+    }
+}
+
+fn resolve(
+    text: &str,
+    path: &Path,
+    overrides: &[String],
+    files_must_exist: bool,
+) -> Result<Settings, SettingsError> {
+    let mut root = document::parse(text, path).map_err(|problems| SettingsError { problems })?;
+    let mut problems = Vec::new();
+    for argument in overrides {
+        document::apply_override(&mut root, argument, &mut problems);
+    }
+    let mut reader = reader::Reader::new(&root, path, files_must_exist);
+    let settings = resolve::settings(&mut reader);
+    problems.extend(reader.finish().0);
+    if problems.is_empty() { Ok(settings) } else { Err(SettingsError { problems }) }
+}

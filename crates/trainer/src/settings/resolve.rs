@@ -1,0 +1,433 @@
+//! Options as typed → settings as run: defaults, ranges, and what goes with what.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::Settings;
+use super::document::Node;
+use super::error::{Fault, Place};
+use super::reader::{Given, OrDefault, Reader, neighbour};
+use super::sections::*;
+
+/// Strategies by name; `None` is one that is planned.
+const STRATEGIES: &[(&str, Option<Strategy>)] = &[
+    ("fixed-lm", Some(Strategy::FixedLm)),
+    ("tuning-free", None),
+    ("fixed-prompt", None),
+    ("prompt-and-lm", None),
+];
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Lstm,
+    Mlp,
+    Direct,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Init {
+    Normal,
+    Vocabulary,
+    Words,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Shape {
+    Constant,
+    Linear,
+    Exponential,
+    Cosine,
+}
+
+/// Reads every key. Where the reader gathers a problem the result holds a stand-in, so it counts
+/// only if there are none.
+pub(super) fn settings(reader: &mut Reader<'_>) -> Settings {
+    let data = data(reader);
+    let has_test = data.test.is_some();
+    Settings {
+        name: name(reader),
+        seed: reader
+            .read("seed", "a whole number, at least 0", |node| u64::try_from(node.integer()?).ok())
+            .or_default_to(0),
+        device: reader.text("device").or_default_to("flex".to_owned()),
+        runs: reader.text("runs").or_default_to("checkpoints/runs".to_owned()).into(),
+        backbone: backbone(reader),
+        data,
+        template: template(reader),
+        prompt_encoder: prompt_encoder(reader),
+        train: train(reader),
+        eval: eval(reader, has_test),
+        log: LogSettings { every: reader.count("log.every", 1).or_default_to(10) },
+    }
+}
+
+fn name(reader: &mut Reader<'_>) -> String {
+    let expected = "a folder name of letters, digits, `-`, `_` and `.` that begins with none of \
+                    `-` and `.`";
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let given = reader.read("name", expected, |node| {
+        let name = node.string()?;
+        let fine = !name.is_empty() && !name.starts_with(['-', '.']) && name.chars().all(plain);
+        fine.then(|| name.to_owned())
+    });
+    given.map(|given| given.value).unwrap_or_else(|| {
+        let stem = reader.config().file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        let stem: String =
+            stem.unwrap_or_default().chars().map(|c| if plain(c) { c } else { '-' }).collect();
+        match stem.trim_start_matches(['-', '.']) {
+            "" => "run".to_owned(),
+            stem => stem.to_owned(),
+        }
+    })
+}
+
+fn backbone(reader: &mut Reader<'_>) -> BackboneSettings {
+    let key = "backbone.source";
+    let source = match reader.text(key) {
+        Some(given) if looks_like_path(&given.value) => reader
+            .find(key, &given.value, &given.place, &[])
+            .and_then(|path| path.into_os_string().into_string().ok())
+            .unwrap_or_default(),
+        Some(given) => given.value,
+        None => {
+            let expected = "a backbone's name, a Hugging Face folder or a .gguf file";
+            reader.missing(key, expected, "[backbone] source = \"smollm2-135m\"");
+            String::new()
+        }
+    };
+    BackboneSettings { source }
+}
+
+fn looks_like_path(text: &str) -> bool {
+    text.contains(['/', '\\']) || text.ends_with(".gguf") || text.starts_with('.')
+}
+
+fn data(reader: &mut Reader<'_>) -> DataSettings {
+    let folder = reader.path("data.path");
+    let folder = folder.filter(|folder| {
+        let is_file = folder.value.is_file();
+        if is_file {
+            let fault = Fault::Wrong {
+                key: "data.path".to_owned(),
+                expected: "a folder".to_owned(),
+                found: format!("the file {}", folder.value.display()),
+            };
+            let hint = "name files by `data.train`, `data.dev` and `data.test`";
+            reader.problem(folder.place.clone(), fault, Some(hint.to_owned()));
+        }
+        !is_file
+    });
+    let train = split_file(reader, Split::Train, "data.train", &folder);
+    let dev = split_file(reader, Split::Dev, "data.dev", &folder);
+    let test = split_file(reader, Split::Test, "data.test", &folder);
+    if reader.node("data.path").is_none() {
+        if reader.node("data.train").is_none() {
+            let hint = "[data] path = \"datasets/lama/P36\"";
+            let expected = "a folder that holds train.jsonl, dev.jsonl and test.jsonl";
+            reader.missing("data.path", expected, hint);
+        } else {
+            let hint = "it chooses the epoch to keep; part of the train split can serve";
+            reader.missing("data.dev", "the file of the dev split", hint);
+        }
+    }
+    DataSettings {
+        train: train.unwrap_or_default(),
+        dev: dev.unwrap_or_default(),
+        test,
+        answer: reader.text("data.answer").or_default_to("z".to_owned()),
+        candidates: candidates(reader),
+        limit: reader.count("data.limit", 1).map(|given| given.value),
+        inputs: inputs(reader),
+    }
+}
+
+/// A split's own file if its key is given, otherwise the file of its name in the folder.
+fn split_file(
+    reader: &mut Reader<'_>,
+    split: Split,
+    key: &'static str,
+    folder: &Option<Given<PathBuf>>,
+) -> Option<PathBuf> {
+    // The command line wins: a folder given there replaces the files of a stored config.
+    let overruled = |place: &Place| {
+        folder.as_ref().is_some_and(|folder| folder.place.is_flag()) && !place.is_flag()
+    };
+    if reader.node(key).is_some_and(|node| !overruled(&node.place)) {
+        return reader.path(key).map(|given| given.value);
+    }
+    let folder = folder.as_ref()?;
+    let file = folder.value.join(split.name()).with_extension("jsonl");
+    if file.exists() || !reader.files_must_exist() {
+        return Some(file);
+    }
+    if split != Split::Test {
+        let hint = neighbour(&file)
+            .unwrap_or_else(|| format!("name a file of another name by `{key} = \"…\"`"));
+        let fault = Fault::NotFound {
+            key: "data.path".to_owned(),
+            typed: format!("{split}.jsonl"),
+            tried: vec![std::path::absolute(&file).unwrap_or(file)],
+        };
+        reader.problem(folder.place.clone(), fault, Some(hint));
+    }
+    None
+}
+
+fn candidates(reader: &mut Reader<'_>) -> Vec<CandidateSource> {
+    let key = "data.candidates";
+    let Some(node) = reader.node(key) else {
+        return vec![CandidateSource::Dataset];
+    };
+    let nodes = match node.array() {
+        Some([]) | None => std::slice::from_ref(node),
+        Some(nodes) => nodes,
+    };
+    let mut sources = Vec::new();
+    for node in nodes {
+        let source = match node.string() {
+            Some("dataset") => CandidateSource::Dataset,
+            Some("vocabulary") => CandidateSource::Vocabulary,
+            Some(typed) if !typed.trim().is_empty() => {
+                let names = ["dataset", "vocabulary"];
+                match reader.find(key, typed, &node.place, &names) {
+                    Some(path) => CandidateSource::File(path),
+                    None => continue,
+                }
+            }
+            _ => {
+                let fault = Fault::Wrong {
+                    key: key.to_owned(),
+                    expected: "`dataset`, `vocabulary`, the path of a word list, or a list of \
+                               these"
+                        .to_owned(),
+                    found: node.describe(),
+                };
+                reader.problem(node.place.clone(), fault, None);
+                continue;
+            }
+        };
+        if !sources.contains(&source) {
+            sources.push(source);
+        }
+    }
+    sources
+}
+
+fn inputs(reader: &mut Reader<'_>) -> BTreeMap<String, String> {
+    let expected = "a table from the template's fields to keys of a row, such as { x = \
+                    \"sub_label\" }";
+    let given = reader.read("data.inputs", expected, |node: &Node| {
+        let entries = node.table().filter(|entries| !entries.is_empty())?;
+        let pair = |entry: &super::document::Entry| {
+            let key = entry.node.string().filter(|key| !key.is_empty())?;
+            Some((entry.key.clone(), key.to_owned()))
+        };
+        entries.iter().map(pair).collect::<Option<BTreeMap<_, _>>>()
+    });
+    given.or_default_to(BTreeMap::from([("x".to_owned(), "x".to_owned())]))
+}
+
+fn template(reader: &mut Reader<'_>) -> TemplateSettings {
+    let text = reader.text("template.text").map(|given| given.value);
+    if text.is_none() {
+        let hint = "[template] text = \"[h:3] capital [x] [h:3] [z]\"";
+        reader.missing("template.text", "a template with an answer [z]", hint);
+    }
+    TemplateSettings { text: text.unwrap_or_default() }
+}
+
+fn prompt_encoder(reader: &mut Reader<'_>) -> PromptEncoderSettings {
+    let kinds = [("lstm", Kind::Lstm), ("mlp", Kind::Mlp), ("direct", Kind::Direct)];
+    let inits =
+        [("normal", Init::Normal), ("vocabulary", Init::Vocabulary), ("words", Init::Words)];
+    let kind = reader.choice("prompt_encoder.kind", &kinds);
+    let hidden = reader.count("prompt_encoder.hidden", 1);
+    let init = reader.choice("prompt_encoder.init", &inits);
+    let std = reader.positive("prompt_encoder.std");
+    let words = reader.text("prompt_encoder.words");
+    let (kind_place, kind) = parts(kind, Kind::Lstm);
+    let (init_place, init) = parts(init, Init::Normal);
+
+    if kind == Kind::Direct {
+        let reason = "kind `direct`, which has no inner width".to_owned();
+        reader.no_effect("prompt_encoder.hidden", &hidden, kind_place.as_ref(), reason);
+    }
+    if let (Kind::Lstm, Some(odd)) = (kind, hidden.as_ref().filter(|given| given.value % 2 == 1)) {
+        let fault = Fault::Wrong {
+            key: "prompt_encoder.hidden".to_owned(),
+            expected: "an even number, half for each direction of the LSTM".to_owned(),
+            found: odd.value.to_string(),
+        };
+        let hint = format!("{} or {}", odd.value - 1, odd.value + 1);
+        reader.problem(odd.place.clone(), fault, Some(hint));
+    }
+    let by_name = |init: Init| inits.iter().find(|(_, known)| *known == init).map_or("", |i| i.0);
+    let reason = format!("init `{}`", by_name(init));
+    if init != Init::Normal {
+        reader.no_effect("prompt_encoder.std", &std, init_place.as_ref(), reason.clone());
+    }
+    if init != Init::Words {
+        reader.no_effect("prompt_encoder.words", &words, init_place.as_ref(), reason);
+    } else if words.is_none() {
+        let hint = "words = \"the capital of\"";
+        reader.missing("prompt_encoder.words", "the words that init `words` starts from", hint);
+    }
+    let hidden = hidden.map(|given| given.value);
+    PromptEncoderSettings {
+        kind: match kind {
+            Kind::Lstm => PromptEncoderKind::Lstm { hidden },
+            Kind::Mlp => PromptEncoderKind::Mlp { hidden },
+            Kind::Direct => PromptEncoderKind::Direct,
+        },
+        init: match init {
+            // An encoder's own embeddings start as PyTorch's do; vectors that the backbone reads
+            // as they are must start near the scale of its embeddings.
+            Init::Normal => PromptInit::Normal {
+                std: std.or_default_to(if kind == Kind::Direct { 0.02 } else { 1.0 }),
+            },
+            Init::Vocabulary => PromptInit::Vocabulary,
+            Init::Words => {
+                PromptInit::Words { words: words.map(|given| given.value).unwrap_or_default() }
+            }
+        },
+    }
+}
+
+fn train(reader: &mut Reader<'_>) -> TrainSettings {
+    TrainSettings {
+        strategy: strategy(reader),
+        optimizer: reader
+            .choice("train.optimizer", &[("adam", Optimizer::Adam), ("adamw", Optimizer::AdamW)])
+            .or_default_to(Optimizer::Adam),
+        lr: reader.positive("train.lr").or_default_to(1e-3),
+        betas: reader
+            .read("train.betas", "two numbers, each at least 0 and below 1", |node| {
+                let beta = |node: &Node| node.number().filter(|beta| (0.0..1.0).contains(beta));
+                match node.array()? {
+                    [first, second] => Some((beta(first)?, beta(second)?)),
+                    _ => None,
+                }
+            })
+            .or_default_to((0.9, 0.999)),
+        eps: reader.positive("train.eps").or_default_to(1e-8),
+        weight_decay: reader
+            .read("train.weight_decay", "a number, at least 0", |node| {
+                node.number().filter(|&number| number >= 0.0)
+            })
+            .or_default_to(0.0),
+        schedule: schedule(reader),
+        warmup_steps: reader.count("train.warmup_steps", 0).or_default_to(0),
+        epochs: reader.count("train.epochs", 1).or_default_to(8),
+        batch_size: reader.count("train.batch_size", 1).or_default_to(8),
+        accumulation: reader.count("train.accumulation", 1).or_default_to(1),
+        clip_norm: reader.positive("train.clip_norm").map(|given| given.value),
+        patience: reader.count("train.patience", 1).map(|given| given.value),
+        shuffle: truth(reader, "train.shuffle", true),
+        bucket: truth(reader, "train.bucket", true),
+    }
+}
+
+fn strategy(reader: &mut Reader<'_>) -> Strategy {
+    match reader.choice("train.strategy", STRATEGIES) {
+        Some(Given { value: None, place }) => {
+            let name = reader.node("train.strategy").and_then(Node::string).unwrap_or_default();
+            let fault = Fault::StrategyNotAvailable { name: name.to_owned() };
+            let available: Vec<String> = STRATEGIES
+                .iter()
+                .filter(|(_, strategy)| strategy.is_some())
+                .map(|(name, _)| format!("`{name}`"))
+                .collect();
+            let mut hint = format!("available: {}", available.join(", "));
+            if name == "tuning-free" {
+                hint.push_str("; `ptune eval --config` judges a template without training");
+            }
+            reader.problem(place, fault, Some(hint));
+            Strategy::FixedLm
+        }
+        Some(Given { value: Some(strategy), .. }) => strategy,
+        None => Strategy::FixedLm,
+    }
+}
+
+fn schedule(reader: &mut Reader<'_>) -> Schedule {
+    let shapes = [
+        ("constant", Shape::Constant),
+        ("linear", Shape::Linear),
+        ("exponential", Shape::Exponential),
+        ("cosine", Shape::Cosine),
+    ];
+    let shape = reader.choice("train.schedule", &shapes);
+    let gamma = reader.read("train.gamma", "a number above 0, at most 1", |node| {
+        node.number().filter(|&gamma| gamma > 0.0 && gamma <= 1.0)
+    });
+    let (place, shape) = parts(shape, Shape::Constant);
+    if shape != Shape::Exponential {
+        let name = shapes.iter().find(|(_, known)| *known == shape).map_or("", |known| known.0);
+        let reason = format!("schedule `{name}`, only with `exponential`");
+        reader.no_effect("train.gamma", &gamma, place.as_ref(), reason);
+    }
+    match shape {
+        Shape::Constant => Schedule::Constant,
+        Shape::Linear => Schedule::Linear,
+        Shape::Exponential => Schedule::Exponential { gamma: gamma.or_default_to(0.98) },
+        Shape::Cosine => Schedule::Cosine,
+    }
+}
+
+fn eval(reader: &mut Reader<'_>, has_test: bool) -> EvalSettings {
+    EvalSettings {
+        splits: splits(reader, has_test),
+        manual: reader.text("eval.manual").map(|given| given.value),
+        top_k: reader.count("eval.top_k", 1).or_default_to(10),
+        batch_size: reader.count("eval.batch_size", 1).or_default_to(64),
+    }
+}
+
+fn splits(reader: &mut Reader<'_>, has_test: bool) -> Vec<Split> {
+    let names = Split::ALL.map(|split| (split.name(), split));
+    let key = "eval.splits";
+    let Some(node) = reader.node(key) else {
+        return [Split::Dev, Split::Test].into_iter().take(1 + usize::from(has_test)).collect();
+    };
+    let Some(nodes) = node.array() else {
+        let fault = Fault::Wrong {
+            key: key.to_owned(),
+            expected: "a list of `train`, `dev`, `test`".to_owned(),
+            found: node.describe(),
+        };
+        let hint = node.string().map(|name| format!("splits = [{name:?}]"));
+        reader.problem(node.place.clone(), fault, hint);
+        return Vec::new();
+    };
+    let mut splits = Vec::new();
+    for node in nodes {
+        let Some(Given { value, place }) = reader.choose(key, node, &names) else {
+            continue;
+        };
+        if value == Split::Test && !has_test {
+            let fault = Fault::NoEffect { key, reason: "data that has no test split".to_owned() };
+            reader.problem(place, fault, Some("data.test = \"…\" names its file".to_owned()));
+        } else if !splits.contains(&value) {
+            splits.push(value);
+        }
+    }
+    splits
+}
+
+fn truth(reader: &mut Reader<'_>, key: &'static str, default: bool) -> bool {
+    reader.read(key, "`true` or `false`", Node::boolean).or_default_to(default)
+}
+
+fn parts<T>(given: Option<Given<T>>, default: T) -> (Option<Place>, T) {
+    match given {
+        Some(given) => (Some(given.place), given.value),
+        None => (None, default),
+    }
+}
+
+/// Every key that is read, `section.key`, in the order of reading.
+pub(super) fn keys() -> Vec<&'static str> {
+    let mut reader = Reader::new(&[], Path::new(""), false);
+    settings(&mut reader);
+    reader.finish().1
+}

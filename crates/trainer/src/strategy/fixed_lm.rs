@@ -1,0 +1,90 @@
+//! `fixed-lm`: the prompt learns, the language model is frozen (P-tuning, prompt tuning).
+
+use burn::tensor::{Device, Tensor};
+use ptuning_core::language_model::LanguageModel;
+use ptuning_core::objective::cross_entropy;
+use ptuning_core::prompt_encoder::PromptEncoder;
+use ptuning_core::prompt_model::answer_logits;
+use ptuning_core::template::Encoded;
+
+use crate::optimizer::Optimizer;
+use crate::parameters;
+use crate::task::Item;
+
+/// A prompt encoder and its optimiser, in front of a language model that never changes.
+pub struct FixedLm<'a> {
+    lm: &'a dyn LanguageModel,
+    encoder: PromptEncoder,
+    optimizer: Optimizer,
+}
+
+/// What one optimiser step saw.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepOutcome {
+    /// Sum of the examples' losses, in nats.
+    pub loss_sum: f64,
+    /// Examples.
+    pub examples: usize,
+}
+
+impl<'a> FixedLm<'a> {
+    /// `encoder` lives on the autodiff twin of the language model's device.
+    pub fn new(lm: &'a dyn LanguageModel, encoder: PromptEncoder, optimizer: Optimizer) -> Self {
+        Self { lm, encoder, optimizer }
+    }
+
+    /// One optimiser step over one or more batches, whose gradients add up to that of the mean loss
+    /// over all their examples.
+    ///
+    /// The encoder and the language model have a tape each: the encoder runs once per step however
+    /// many batches there are, and between the two passes only the gradient of the prompt's vectors
+    /// (`[prompt, hidden]`) is kept.
+    pub fn step(&mut self, batches: &[Vec<&Item>], lr: f64) -> StepOutcome {
+        let examples: usize = batches.iter().map(Vec::len).sum();
+        let vectors = self.encoder.forward();
+        let mut outcome = StepOutcome { loss_sum: 0.0, examples };
+        let mut upstream: Option<Tensor<2>> = None;
+        for batch in batches {
+            let prompt = vectors.clone().without_autodiff().autodiff().require_grad();
+            let encoded: Vec<&Encoded> = batch.iter().map(|item| &item.encoded).collect();
+            let answers: Vec<u32> = batch.iter().map(|item| item.answer).collect();
+            let losses = cross_entropy(answer_logits(self.lm, Some(&prompt), &encoded), &answers);
+            let mean = losses.clone().sum().div_scalar(examples as f64);
+            let gradients = mean.backward();
+            outcome.loss_sum += losses.into_data().iter::<f64>().sum::<f64>();
+            if let Some(gradient) = prompt.grad(&gradients) {
+                upstream = Some(match upstream {
+                    Some(sum) => sum + gradient,
+                    None => gradient,
+                });
+            }
+        }
+        if let Some(upstream) = upstream {
+            // d loss / d parameter = d (vectors · upstream) / d parameter, upstream held fixed.
+            let mut gradients = (vectors * upstream).sum().backward();
+            let gradients = parameters::take_gradients(&self.encoder, &mut gradients);
+            self.encoder = self.optimizer.step(self.encoder.clone(), gradients, lr);
+        }
+        outcome
+    }
+
+    /// The prompt's vectors as they are now, `[prompt, hidden]`, without autodiff.
+    pub fn vectors(&self) -> Tensor<2> {
+        self.encoder.forward().without_autodiff()
+    }
+
+    /// The prompt encoder.
+    pub fn encoder(&self) -> &PromptEncoder {
+        &self.encoder
+    }
+
+    /// The optimiser.
+    pub fn optimizer(&self) -> &Optimizer {
+        &self.optimizer
+    }
+
+    /// The device that new tensors of the optimiser go to.
+    pub fn device(&self) -> Device {
+        self.lm.device()
+    }
+}

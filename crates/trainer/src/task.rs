@@ -1,0 +1,197 @@
+//! A task: data put into templates on a backbone, with everything dropped counted.
+
+use std::collections::BTreeMap;
+
+use backbone::Backbone;
+use backbone::tokenizer::Tokenizer;
+use burn::tensor::Device;
+use ptuning_core::language_model::Tokenize;
+use ptuning_core::template::{BoundTemplate, Encoded, Template};
+use ptuning_core::verbalizer::{OpenVocabulary, single_token};
+use serde::Serialize;
+
+use crate::data::{self, Candidates, DataSet, Example};
+use crate::error::Error;
+use crate::settings::{Settings, Split};
+
+/// An example ready for the model.
+#[derive(Debug, Clone)]
+pub struct Item {
+    /// Its encoding.
+    pub encoded: Encoded,
+    /// Vocabulary id of its answer.
+    pub answer: u32,
+    /// Index in the split as it was read.
+    pub index: usize,
+}
+
+/// How many examples of a split are used, and why the others are not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Examples read.
+    pub read: usize,
+    /// Examples used.
+    pub used: usize,
+    /// Dropped: the answer is more than one token.
+    pub several_tokens: usize,
+    /// Dropped: the answer is no candidate.
+    pub not_candidate: usize,
+    /// Used, but with an input shortened by the template's rule.
+    pub shortened: usize,
+}
+
+/// A backbone with its task's data, not yet put into a template.
+pub struct Task {
+    /// The settings.
+    pub settings: Settings,
+    /// The frozen language model and its tokenizer.
+    pub backbone: Backbone,
+    /// Examples as read.
+    pub data: DataSet,
+    candidates: Candidates,
+}
+
+impl Task {
+    /// Reads data and backbone.
+    ///
+    /// # Errors
+    /// Whatever is wrong with either.
+    pub fn load(settings: Settings, backbone: Backbone) -> Result<Self, Error> {
+        let data = DataSet::load(&settings.data)?;
+        let candidates = data::candidates(&settings.data.candidates, &data)?;
+        Ok(Self { settings, backbone, data, candidates })
+    }
+
+    /// Binds a template of the settings to the backbone.
+    ///
+    /// # Errors
+    /// A template that cannot be parsed, or that asks for what data or model do not have.
+    pub fn bind(&self, setting: &'static str, text: &str) -> Result<BoundTemplate, Error> {
+        let template = bind(setting, text, &self.backbone)?;
+        for field in template.template().fields() {
+            if !self.settings.data.inputs.contains_key(field) {
+                let names: Vec<String> =
+                    self.settings.data.inputs.keys().map(|name| format!("'{name}'")).collect();
+                return Err(Error::UnmappedField {
+                    setting,
+                    field: field.to_owned(),
+                    found: names.join(", "),
+                });
+            }
+        }
+        Ok(template)
+    }
+
+    /// Which words may answer where this template puts the answer.
+    pub fn verbalizer(&self, template: &BoundTemplate) -> OpenVocabulary {
+        match &self.candidates {
+            Candidates::Vocabulary => OpenVocabulary::whole(),
+            Candidates::Words(words) => OpenVocabulary::candidates(
+                words
+                    .iter()
+                    .filter_map(|word| single_token(word, template, &self.backbone.tokenizer)),
+            ),
+        }
+    }
+
+    /// Encodes a split.
+    ///
+    /// # Errors
+    /// A split that is not there, an example that does not fit, or no usable example at all.
+    pub fn encode(
+        &self,
+        split: Split,
+        template: &BoundTemplate,
+        verbalizer: &OpenVocabulary,
+    ) -> Result<(Vec<Item>, Counts), Error> {
+        let examples = self.data.split(split).ok_or(Error::NoSplit(split))?;
+        let tokenizer = &self.backbone.tokenizer;
+        let mut counts = Counts { read: examples.len(), ..Counts::default() };
+        let mut items = Vec::with_capacity(examples.len());
+        for (index, example) in examples.iter().enumerate() {
+            let Some(answer) = single_token(&example.answer, template, tokenizer) else {
+                counts.several_tokens += 1;
+                continue;
+            };
+            if !verbalizer.contains(answer) {
+                counts.not_candidate += 1;
+                continue;
+            }
+            let encoded = template
+                .encode(&example.fields, tokenizer)
+                .map_err(|source| Error::Encode { place: self.place(split, example), source })?;
+            counts.shortened += usize::from(!encoded.shortened.is_empty());
+            items.push(Item { encoded, answer, index });
+        }
+        counts.used = items.len();
+        if items.is_empty() {
+            return Err(Error::NoExamples {
+                split,
+                total: counts.read,
+                several_tokens: counts.several_tokens,
+                not_candidate: counts.not_candidate,
+            });
+        }
+        Ok((items, counts))
+    }
+
+    fn place(&self, split: Split, example: &Example) -> String {
+        let file = self.settings.data.file(split).map(|path| path.display().to_string());
+        format!("{}:{}", file.unwrap_or_else(|| split.name().to_owned()), example.line)
+    }
+}
+
+/// Parses a template and binds it to a backbone.
+///
+/// # Errors
+/// `setting` says where the text came from.
+pub fn bind(
+    setting: &'static str,
+    text: &str,
+    backbone: &Backbone,
+) -> Result<BoundTemplate, Error> {
+    let template = Template::parse(text).map_err(|source| Error::Template { setting, source })?;
+    let model = &backbone.model;
+    BoundTemplate::bind(template, &backbone.tokenizer, model.objective(), model.max_positions())
+        .map_err(|source| Error::Bind { setting, source })
+}
+
+/// Loads the backbone of some settings onto their device.
+///
+/// # Errors
+/// A device that cannot be opened or files that cannot be read.
+pub fn load_backbone(path: &std::path::Path, device: &Device) -> Result<Backbone, Error> {
+    Ok(backbone::load(path, device)?)
+}
+
+/// What the majority of the train split would answer: train answers by how often they occur.
+///
+/// The control that a probe has to beat: it knows the answers but not the question.
+#[derive(Debug, Clone)]
+pub struct Majority {
+    ranks: BTreeMap<u32, usize>,
+}
+
+impl Majority {
+    /// Counts the answers of a train split; equally frequent ones in the order of their ids.
+    pub fn new(train: &[Item]) -> Self {
+        let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
+        for item in train {
+            *counts.entry(item.answer).or_default() += 1;
+        }
+        let mut order: Vec<(u32, usize)> = counts.into_iter().collect();
+        order.sort_by_key(|&(id, count)| (std::cmp::Reverse(count), id));
+        Self { ranks: order.into_iter().enumerate().map(|(rank, (id, _))| (id, rank)).collect() }
+    }
+
+    /// Rank of an answer, from 0; one never seen in train comes after all that were.
+    pub fn rank(&self, answer: u32) -> usize {
+        self.ranks.get(&answer).copied().unwrap_or(self.ranks.len())
+    }
+
+    /// The most frequent answer.
+    pub fn answer(&self, tokenizer: &Tokenizer) -> Option<String> {
+        let (&id, _) = self.ranks.iter().find(|(_, rank)| **rank == 0)?;
+        Some(tokenizer.decode(&[id]).trim().to_owned())
+    }
+}

@@ -1,0 +1,137 @@
+//! `configs/lama.toml` is the reference of the settings: it must name every key, name no other, and
+//! tell the true defaults; and every config of the repository must load.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use trainer::settings::{self, Settings};
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+/// Key → the comment above it, for keys that stand there or are commented out.
+fn documented(text: &str) -> Vec<(String, String)> {
+    let mut section = String::new();
+    let mut comment: Vec<&str> = Vec::new();
+    let mut keys = Vec::new();
+    for line in text.lines() {
+        if let Some(name) = line.strip_prefix('[') {
+            section = format!("{}.", name.trim_end_matches(']'));
+            comment.clear();
+            continue;
+        }
+        let bare = line.strip_prefix("# ").unwrap_or(line);
+        let key = bare.split_once(" = ").map(|(key, _)| key);
+        let is_word = |key: &str| key.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+        match key {
+            Some(key) if is_word(key) => {
+                keys.push((format!("{section}{key}"), comment.join(" ")));
+                comment.clear();
+            }
+            _ if line.is_empty() => comment.clear(),
+            _ => comment.push(bare),
+        }
+    }
+    keys
+}
+
+fn flat(table: &toml::Table, prefix: &str) -> BTreeMap<String, toml::Value> {
+    let mut all = BTreeMap::new();
+    for (key, value) in table {
+        match value {
+            toml::Value::Table(inner) if prefix.is_empty() => {
+                all.extend(flat(inner, &format!("{key}.")));
+            }
+            _ => {
+                all.insert(format!("{prefix}{key}"), value.clone());
+            }
+        }
+    }
+    all
+}
+
+#[test]
+fn every_key_is_documented_once_and_nothing_else_is() {
+    let text = std::fs::read_to_string(repository().join("configs/lama.toml")).unwrap();
+    let mut documented: Vec<String> = documented(&text).into_iter().map(|(key, _)| key).collect();
+    let mut keys: Vec<String> = settings::keys().into_iter().map(str::to_owned).collect();
+    documented.sort();
+    keys.sort();
+    assert!(keys.len() > 35, "{keys:?}");
+    assert_eq!(documented, keys);
+}
+
+#[test]
+fn documented_defaults_are_the_defaults() {
+    let text = std::fs::read_to_string(repository().join("configs/lama.toml")).unwrap();
+    let least =
+        "[backbone]\nsource = \"b\"\n[data]\npath = \"d\"\n[template]\ntext = \"[x] [z]\"\n";
+    let resolved = settings::from_toml_str(least, Path::new("least.toml"), &[]).unwrap();
+    let resolved = flat(&resolved.to_toml().unwrap().parse().unwrap(), "");
+    let mut compared = 0;
+    for (key, comment) in documented(&text) {
+        assert!(comment.contains("Default:") || comment.contains("Required"), "{key}: {comment}");
+        let Some((_, rest)) = comment.split_once("Default: `") else {
+            continue;
+        };
+        let typed = rest.split('`').next().unwrap();
+        if typed == "path" {
+            continue;
+        }
+        let typed: toml::Table = format!("v = {typed}").parse().unwrap();
+        let given = match &resolved[&key] {
+            // One candidate source is written as a list of one.
+            toml::Value::Array(one) if key == "data.candidates" => one[0].clone(),
+            value => value.clone(),
+        };
+        assert_eq!(given, typed["v"], "{key}");
+        compared += 1;
+    }
+    assert!(compared >= 24, "{compared}");
+}
+
+#[test]
+fn commented_out_keys_are_valid_when_uncommented() {
+    let path = repository().join("configs/lama.toml");
+    let typed = [
+        "data.limit=32",
+        "prompt_encoder.hidden=576",
+        "prompt_encoder.std=1.0",
+        "train.schedule=exponential",
+        "train.gamma=0.98",
+        "train.clip_norm=1.0",
+        "train.patience=20",
+    ];
+    settings::load(&path, &typed.map(str::to_owned)).unwrap();
+}
+
+#[test]
+fn every_config_of_the_repository_loads_from_anywhere() {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(repository().join("configs")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            // Tests run in the folder of their crate: the data is found through the config's own.
+            let settings = settings::load(&path, &[]).unwrap_or_else(|error| panic!("{error}"));
+            assert!(settings.data.train.is_file());
+            assert!(settings.data.test.is_some());
+            assert!(settings.eval.manual.is_some());
+            names.push(settings.name);
+        }
+    }
+    names.sort();
+    assert!(names.len() >= 4, "{names:?}");
+    let unique: std::collections::BTreeSet<&String> = names.iter().collect();
+    assert_eq!(unique.len(), names.len(), "two configs share a run folder: {names:?}");
+}
+
+#[test]
+fn the_main_job_is_the_one_of_the_readme() {
+    let settings: Settings = settings::load(&repository().join("configs/lama.toml"), &[]).unwrap();
+    assert_eq!(settings.template.text, "[h:3] capital [x] [h:3] [z]");
+    assert_eq!(settings.eval.manual.as_deref(), Some("The capital of [x] is [z]"));
+    assert_eq!(settings.backbone.source, "smollm2-135m");
+    assert_eq!((settings.train.lr, settings.train.batch_size, settings.train.epochs), (1e-3, 8, 8));
+    assert_eq!(settings.seed, 0);
+}
