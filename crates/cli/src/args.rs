@@ -1,0 +1,306 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// P-tuning workbench: train, judge, explain and ship continuous prompts of frozen language models.
+#[derive(Debug, Parser)]
+#[command(name = "ptune", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 a --fail-under was not met, 2 bad input, 130 interrupted."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train a prompt, judge it and export it.
+    Train(TrainArgs),
+    /// Go on with a run that was interrupted, as if it had not been.
+    Resume(ResumeArgs),
+    /// Judge a run, or a template of plain words without training.
+    Eval(EvalArgs),
+    /// Answer new inputs with a trained prompt.
+    Predict(PredictArgs),
+    /// Show a template as encoded, and the words that each learned vector resembles.
+    Inspect(InspectArgs),
+    /// Write a trained prompt to a file or folder that needs no encoder.
+    Export(ExportArgs),
+    /// Download a pinned backbone, verified by SHA-256.
+    Fetch(FetchArgs),
+    /// List devices, backbones and folders, and what is wrong with them.
+    Doctor,
+    /// Time training and evaluation steps of a given shape on a backbone.
+    Bench(BenchArgs),
+}
+
+/// Settings that several commands take.
+#[derive(Debug, Args)]
+pub struct Overrides {
+    /// Set a key of the config: `train.lr=3e-4`, `template.text="[h:6] [x] [z]"`; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Device: flex, wgpu[:N], vulkan[:N], cuda[:N] or tch[:N]; `ptune doctor` lists them.
+    #[arg(long)]
+    pub device: Option<String>,
+}
+
+impl Overrides {
+    /// All of them as `KEY=VALUE`.
+    pub fn all(&self) -> Vec<String> {
+        let mut all = self.set.clone();
+        all.extend(self.device.as_deref().map(|device| assign("device", device)));
+        all
+    }
+}
+
+/// `key="value"`, quoted so that no value is taken for a number.
+pub fn assign(key: &str, value: &str) -> String {
+    format!("{key}={}", serde_json::Value::from(value))
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: ptune train --config configs/lama.toml --set train.lr=3e-4 --name lr-3e-4"
+)]
+pub struct TrainArgs {
+    /// Config file; configs/lama.toml documents every key.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    #[command(flatten)]
+    pub overrides: Overrides,
+    /// Name of the run folder, instead of the config's.
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Replace an earlier run of the same name.
+    #[arg(long)]
+    pub force: bool,
+    /// Do not download a missing backbone.
+    #[arg(long)]
+    pub offline: bool,
+    /// Print results only, no progress.
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: ptune resume checkpoints/runs/lama-p36")]
+pub struct ResumeArgs {
+    /// Run folder.
+    pub run: PathBuf,
+    #[command(flatten)]
+    pub overrides: Overrides,
+    /// Do not download a missing backbone.
+    #[arg(long)]
+    pub offline: bool,
+    /// Print results only, no progress.
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// Part of a data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SplitArg {
+    /// What the prompt learned from.
+    Train,
+    /// What chose the epoch to keep.
+    Dev,
+    /// What neither saw.
+    Test,
+}
+
+/// Which checkpoint of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Which {
+    /// The best epoch on dev.
+    Best,
+    /// Where training ended.
+    Last,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  ptune eval checkpoints/runs/lama-p36 --split test --fail-under p1=0.4\n  \
+    ptune eval --config configs/lama.toml --split test     # the manual template alone"
+)]
+pub struct EvalArgs {
+    /// Run folder; leave it out and give --config to score the manual template alone.
+    #[arg(required_unless_present = "config", conflicts_with = "config")]
+    pub run: Option<PathBuf>,
+    /// Config whose manual template to score without training.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    #[command(flatten)]
+    pub overrides: Overrides,
+    /// Split to judge on; the config's eval.splits by default.
+    #[arg(long, value_enum)]
+    pub split: Option<SplitArg>,
+    /// Which checkpoint.
+    #[arg(long, value_enum, default_value = "best")]
+    pub checkpoint: Which,
+    /// How to print the scores.
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: Format,
+    /// Exit with 1 if a score is lower: p1=0.4, p10=0.7 or mrr=0.5; may be repeated.
+    #[arg(long, value_name = "SCORE=NUMBER")]
+    pub fail_under: Vec<String>,
+    /// Do not download a missing backbone.
+    #[arg(long)]
+    pub offline: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  ptune predict checkpoints/runs/lama-p36 Britain Japan\n  \
+    cat subjects.txt | ptune predict checkpoints/runs/lama-p36 --format json\n  \
+    ptune predict --prompt lama-p36.safetensors Britain")]
+pub struct PredictArgs {
+    /// Run folder and inputs, or inputs alone with --prompt. Without inputs they are read from
+    /// stdin, one per line; a line that is a JSON object gives the fields of a template with
+    /// several inputs.
+    #[arg(value_name = "RUN|INPUT")]
+    pub words: Vec<String>,
+    /// Export to run from, instead of a run.
+    #[arg(long, value_name = "FILE")]
+    pub prompt: Option<PathBuf>,
+    /// Backbone of the export, if it is not where it was: a name, a folder or a .gguf file.
+    #[arg(long, requires = "prompt")]
+    pub backbone: Option<String>,
+    /// Answers for each input [default: the config's eval.top_k, or 10].
+    #[arg(long, short = 'k', value_parser = clap::value_parser!(u32).range(1..))]
+    pub top: Option<u32>,
+    /// How to print the answers.
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: Format,
+    #[command(flatten)]
+    pub overrides: Overrides,
+    /// Do not download a missing backbone.
+    #[arg(long)]
+    pub offline: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: ptune inspect checkpoints/runs/lama-p36 --example Britain --top 5"
+)]
+pub struct InspectArgs {
+    /// Run folder.
+    pub run: PathBuf,
+    /// Input to show the template with; the first example of dev by default. FIELD=TEXT for a
+    /// template with several inputs; may be repeated.
+    #[arg(long, value_name = "TEXT")]
+    pub example: Vec<String>,
+    /// Words for each vector.
+    #[arg(long, short = 'k', default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    pub top: u32,
+    /// How to print it.
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: Format,
+    #[command(flatten)]
+    pub overrides: Overrides,
+    /// Do not download a missing backbone.
+    #[arg(long)]
+    pub offline: bool,
+}
+
+/// Kind of export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// One file that `ptune predict --prompt` runs from; any template.
+    Safetensors,
+    /// A folder that Hugging Face PEFT loads; virtual tokens must all come first.
+    Peft,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: ptune export checkpoints/runs/lama-p36 --format safetensors --out lama-p36.safetensors"
+)]
+pub struct ExportArgs {
+    /// Run folder.
+    pub run: PathBuf,
+    /// Kind of export.
+    #[arg(long, value_enum)]
+    pub format: ExportFormat,
+    /// File (safetensors) or folder (peft) to write [default: prompt.safetensors or peft in the run folder].
+    #[arg(long, short, value_name = "PATH")]
+    pub out: Option<PathBuf>,
+    /// Which checkpoint.
+    #[arg(long, value_enum, default_value = "best")]
+    pub checkpoint: Which,
+    /// Also write PROMPT-TEXT → token ids and largest logits as JSON, to check another program
+    /// against (peft only).
+    #[arg(long, value_name = "FILE")]
+    pub check: Option<PathBuf>,
+    /// Replace what is there.
+    #[arg(long)]
+    pub force: bool,
+    #[command(flatten)]
+    pub overrides: Overrides,
+    /// Do not download a missing backbone.
+    #[arg(long)]
+    pub offline: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: ptune fetch smollm2-135m")]
+pub struct FetchArgs {
+    /// Name of the backbone; without one, lists them.
+    pub name: Option<String>,
+}
+
+/// Kind of prompt encoder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EncoderArg {
+    /// Embedding, BiLSTM, MLP.
+    Lstm,
+    /// Embedding, MLP.
+    Mlp,
+    /// Plain vectors.
+    Direct,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: ptune bench --backbone smollm2-135m --batch 8 --length 16 --virtual 9 --json"
+)]
+pub struct BenchArgs {
+    /// Backbone: a name, a folder or a .gguf file.
+    #[arg(long, default_value = "smollm2-135m")]
+    pub backbone: String,
+    /// Device.
+    #[arg(long, default_value = "flex")]
+    pub device: String,
+    /// Examples per step.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    pub batch: u32,
+    /// Positions of an example, virtual tokens included.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    pub length: u32,
+    /// Virtual tokens.
+    #[arg(long = "virtual", default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    pub virtual_tokens: u32,
+    /// Prompt encoder.
+    #[arg(long, value_enum, default_value = "lstm")]
+    pub encoder: EncoderArg,
+    /// Steps to take the median of.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=100000))]
+    pub steps: u32,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+    /// Do not download a missing backbone.
+    #[arg(long)]
+    pub offline: bool,
+}

@@ -1,0 +1,86 @@
+//! `ptune eval`.
+
+use anyhow::bail;
+use trainer::evaluate::{Evaluation, evaluate};
+use trainer::settings::{self, Split};
+
+use super::open::{self, Fetching};
+use crate::args::{EvalArgs, Format};
+use crate::exit::{Hinted, Outcome};
+use crate::tables;
+
+/// Judges a run, or the manual template alone.
+pub fn run(args: &EvalArgs) -> anyhow::Result<Outcome> {
+    let thresholds = thresholds(&args.fail_under)?;
+    let fetching =
+        Fetching { offline: args.offline, quiet: args.format == Format::Json, interrupt: None };
+    let overrides = args.overrides.all();
+    let (task, prompt) = match (&args.run, &args.config) {
+        (Some(run), _) => {
+            let open = open::run(run, &overrides, args.checkpoint, fetching)?;
+            (open.task, Some(open.prompt))
+        }
+        (None, Some(config)) => (open::task(settings::load(config, &overrides)?, fetching)?, None),
+        (None, None) => bail!("a run folder or --config is needed"),
+    };
+    let splits: Vec<Split> = match args.split {
+        Some(split) => vec![split.into()],
+        None => task.settings.eval.splits.clone(),
+    };
+    let mut evaluations = Vec::new();
+    for split in splits {
+        evaluations.push(evaluate(&task, prompt.as_ref(), split)?);
+    }
+    match args.format {
+        Format::Table => evaluations.iter().try_for_each(tables::evaluation)?,
+        Format::Json => tables::json(&evaluations)?,
+    }
+    let mut outcome = Outcome::Done;
+    for evaluation in &evaluations {
+        for (threshold, found) in
+            thresholds.iter().map(|threshold| (threshold, threshold.of(evaluation)))
+        {
+            if found < threshold.least {
+                let Evaluation { split, .. } = evaluation;
+                eprintln!("{split}: {} is {found:.4}, below {}", threshold.name, threshold.least);
+                outcome = Outcome::BelowThreshold;
+            }
+        }
+    }
+    Ok(outcome)
+}
+
+struct Threshold {
+    name: String,
+    least: f64,
+}
+
+impl Threshold {
+    fn of(&self, evaluation: &Evaluation) -> f64 {
+        let scores = evaluation.prompt.or(evaluation.manual).unwrap_or_default();
+        match self.name.as_str() {
+            "p1" => scores.precision_at_1,
+            "p10" => scores.precision_at_10,
+            _ => scores.mrr,
+        }
+    }
+}
+
+fn thresholds(arguments: &[String]) -> anyhow::Result<Vec<Threshold>> {
+    let parse = |argument: &String| {
+        let parsed = argument.split_once('=').and_then(|(name, least)| {
+            let least: f64 = least.trim().parse().ok()?;
+            let known = ["p1", "p10", "mrr"].contains(&name) && (0.0..=1.0).contains(&least);
+            known.then(|| Threshold { name: name.to_owned(), least })
+        });
+        parsed.ok_or_else(|| {
+            anyhow::Error::new(Hinted {
+                message: format!(
+                    "--fail-under {argument}: expected p1, p10 or mrr = a number from 0 to 1"
+                ),
+                hint: "--fail-under p1=0.4".to_owned(),
+            })
+        })
+    };
+    arguments.iter().map(parse).collect()
+}

@@ -1,0 +1,91 @@
+//! `ptune export`.
+
+use std::path::{Path, PathBuf};
+
+use ptuning_core::template::{Encoded, Fields};
+use serde_json::{Value, json};
+use trainer::checkpoint::atomically;
+use trainer::export::{export_peft, export_safetensors};
+use trainer::predict::logits;
+use trainer::settings::Split;
+
+use super::open::{self, Fetching, OpenRun};
+use crate::args::{ExportArgs, ExportFormat};
+use crate::exit::{Hinted, Outcome};
+
+/// Prompts that a check file holds, and how many of their largest logits.
+const CHECK_PROMPTS: usize = 8;
+const CHECK_LOGITS: usize = 64;
+
+/// Writes a trained prompt.
+pub fn run(args: &ExportArgs) -> anyhow::Result<Outcome> {
+    let fetching = Fetching { offline: args.offline, quiet: false, interrupt: None };
+    if args.check.is_some() && args.format != ExportFormat::Peft {
+        return Err(Hinted {
+            message: "--check belongs to --format peft".to_owned(),
+            hint: "`ptune predict --prompt FILE` checks a safetensors export".to_owned(),
+        }
+        .into());
+    }
+    let open = open::run(&args.run, &args.overrides.all(), args.checkpoint, fetching)?;
+    let OpenRun { run, task, prompt } = &open;
+    let default = match args.format {
+        ExportFormat::Safetensors => run.prompt(),
+        ExportFormat::Peft => run.path().join("peft"),
+    };
+    let out = args.out.clone().unwrap_or(default);
+    // The run's own files are its to rewrite.
+    let own = args.out.is_none();
+    refuse_existing(&out, args.force || own)?;
+    let source = &task.settings.backbone.source;
+    match args.format {
+        ExportFormat::Safetensors => {
+            make_parent(&out)?;
+            export_safetensors(&out, prompt, &task.backbone, source)?;
+        }
+        ExportFormat::Peft => export_peft(&out, prompt, &task.backbone, source)?,
+    }
+    eprintln!("wrote {}; read back, equal to the prompt encoder's output", out.display());
+    if let Some(file) = &args.check {
+        make_parent(file)?;
+        let text = serde_json::to_string_pretty(&check(&open)?)?;
+        atomically(file, text.as_bytes())?;
+        eprintln!("wrote {}", file.display());
+    }
+    println!("{}", out.display());
+    Ok(Outcome::Done)
+}
+
+fn refuse_existing(out: &Path, replace: bool) -> anyhow::Result<()> {
+    if out.exists() && !replace {
+        return Err(trainer::Error::FileExists { path: out.to_owned() }.into());
+    }
+    Ok(())
+}
+
+fn make_parent(path: &Path) -> anyhow::Result<()> {
+    use anyhow::Context;
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("{}: cannot be created", PathBuf::from(folder).display()))?;
+    }
+    Ok(())
+}
+
+/// Token ids after the virtual tokens, and the largest logits of the answer, for some examples.
+fn check(open: &OpenRun) -> anyhow::Result<Value> {
+    let OpenRun { task, prompt, .. } = open;
+    let (items, _) = task.encode(Split::Dev, &prompt.template, &prompt.verbalizer)?;
+    let items = &items[..items.len().min(CHECK_PROMPTS)];
+    let encoded: Vec<&Encoded> = items.iter().map(|item| &item.encoded).collect();
+    let rows = logits(&task.backbone, prompt, &encoded);
+    let prompts = items.iter().zip(rows).map(|(item, row)| {
+        let fields: Option<&Fields> = task.data.dev.get(item.index).map(|example| &example.fields);
+        let mut order: Vec<usize> = (0..row.len()).collect();
+        order.sort_by(|&a, &b| row[b].total_cmp(&row[a]));
+        let top: Vec<Value> =
+            order.into_iter().take(CHECK_LOGITS).map(|id| json!([id, row[id]])).collect();
+        json!({ "text": fields, "ids": &item.encoded.ids[item.encoded.slots.len()..], "top": top })
+    });
+    Ok(json!({ "prompts": prompts.collect::<Vec<_>>() }))
+}

@@ -1,0 +1,45 @@
+//! `ptune fetch`.
+
+use std::io::Write;
+
+use backbone::source::fetch::{CATALOGUE, cache_dir, find, installed};
+
+use super::open::{self, Fetching};
+use crate::args::FetchArgs;
+use crate::exit::Outcome;
+use crate::interrupt::Interrupt;
+
+/// Downloads a backbone, or lists those there are.
+pub fn run(args: &FetchArgs) -> anyhow::Result<Outcome> {
+    let cache = cache_dir()?;
+    let Some(name) = &args.name else {
+        let mut out = std::io::stdout().lock();
+        for model in CATALOGUE {
+            let here = if installed(model, &cache).is_some() { "here" } else { "not fetched" };
+            writeln!(
+                out,
+                "{:<16} {:<12} {:<12} {}",
+                model.name, here, model.licence, model.summary
+            )?;
+        }
+        return Ok(Outcome::Done);
+    };
+    if let Some(path) = find(name).and_then(|model| installed(model, &cache)) {
+        eprintln!("{name} is here already");
+        println!("{}", path.display());
+        return Ok(Outcome::Done);
+    }
+    let interrupt = Interrupt::install();
+    let fetching = Fetching { offline: false, quiet: false, interrupt: Some(&interrupt) };
+    match open::download(name, fetching) {
+        Ok(path) => {
+            println!("{}", path.display());
+            Ok(Outcome::Done)
+        }
+        Err(_) if interrupt.training.should_stop() => {
+            eprintln!("interrupted; nothing was left behind");
+            Ok(Outcome::Interrupted)
+        }
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,29 @@
+//! One file per command.
+
+mod bench;
+mod doctor;
+mod eval;
+mod export;
+mod fetch;
+mod inspect;
+mod open;
+mod predict;
+mod train;
+
+use crate::args::{Cli, Command};
+use crate::exit::Outcome;
+
+/// Runs the command.
+pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
+    match cli.command {
+        Command::Train(args) => train::train(&args),
+        Command::Resume(args) => train::resume(&args),
+        Command::Eval(args) => eval::run(&args),
+        Command::Predict(args) => predict::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Fetch(args) => fetch::run(&args),
+        Command::Doctor => doctor::run(),
+        Command::Bench(args) => bench::run(&args),
+    }
+}

@@ -1,0 +1,138 @@
+//! Opening what commands work on: backbones and runs.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::Context;
+use backbone::Backbone;
+use backbone::DeviceSpec;
+use backbone::source::fetch::{self, Located};
+use trainer::checkpoint::Checkpoint;
+use trainer::prompt::Prompt;
+use trainer::run_dir::RunDir;
+use trainer::settings::{Settings, Split};
+use trainer::task::{Task, load_backbone};
+use trainer::train_loop::prompt_of;
+
+use crate::args::{SplitArg, Which};
+use crate::exit::Hinted;
+use crate::interrupt::Interrupt;
+use crate::progress::FetchProgress;
+
+impl From<SplitArg> for Split {
+    fn from(split: SplitArg) -> Self {
+        match split {
+            SplitArg::Train => Self::Train,
+            SplitArg::Dev => Self::Dev,
+            SplitArg::Test => Self::Test,
+        }
+    }
+}
+
+/// How a missing backbone is treated.
+#[derive(Clone, Copy)]
+pub struct Fetching<'a> {
+    /// Refuse to download.
+    pub offline: bool,
+    /// Say nothing about it.
+    pub quiet: bool,
+    /// Ctrl-C, where it is handled.
+    pub interrupt: Option<&'a Interrupt>,
+}
+
+/// The file or folder of a backbone, downloaded if it is missing.
+pub fn locate(source: &str, fetching: Fetching<'_>) -> anyhow::Result<PathBuf> {
+    match fetch::resolve(source, Path::new("."))? {
+        Located::Present(path) => Ok(path),
+        Located::Missing(model) if fetching.offline => Err(Hinted {
+            message: format!(
+                "the backbone '{}' is not here, and --offline forbids to download it",
+                model.name
+            ),
+            hint: format!(
+                "run `ptune fetch {}` where there is a network, or name a folder",
+                model.name
+            ),
+        }
+        .into()),
+        Located::Missing(model) => {
+            if !fetching.quiet {
+                eprintln!("the backbone '{}' is not here yet", model.name);
+            }
+            download(model.name, fetching)
+        }
+    }
+}
+
+/// Downloads a backbone of the catalogue.
+pub fn download(name: &str, fetching: Fetching<'_>) -> anyhow::Result<PathBuf> {
+    let cache = fetch::cache_dir()?;
+    let mut progress = FetchProgress::new(fetching.quiet);
+    let never = std::sync::atomic::AtomicBool::new(false);
+    let cancel = fetching.interrupt.map_or(&never, |interrupt| interrupt.fetching.as_ref());
+    Ok(fetch::fetch(name, &cache, cancel, &mut |event| progress.on(event))?)
+}
+
+/// A backbone on a device, with a line about it on stderr.
+pub fn backbone(source: &str, device: &str, fetching: Fetching<'_>) -> anyhow::Result<Backbone> {
+    // The device first: a wrong name should not wait for a download.
+    let spec: DeviceSpec = device.parse()?;
+    let device = spec.open()?;
+    let path = locate(source, fetching)?;
+    let started = Instant::now();
+    let backbone = load_backbone(&path, &device)?;
+    if !fetching.quiet {
+        let model = &backbone.model;
+        eprintln!(
+            "backbone {source} ({}, {} wide, {} words) on {spec}, loaded in {:.1} s",
+            backbone.identity.family,
+            model.hidden_size(),
+            model.vocab_size(),
+            started.elapsed().as_secs_f64()
+        );
+    }
+    Ok(backbone)
+}
+
+/// A run folder with its task and the prompt of one of its checkpoints.
+pub struct OpenRun {
+    /// The folder.
+    pub run: RunDir,
+    /// Its settings, data and backbone.
+    pub task: Task,
+    /// The prompt.
+    pub prompt: Prompt,
+}
+
+/// Opens a run for use.
+pub fn run(
+    path: &Path,
+    overrides: &[String],
+    which: Which,
+    fetching: Fetching<'_>,
+) -> anyhow::Result<OpenRun> {
+    let run = RunDir::open(path)?;
+    let settings = run.settings(overrides)?;
+    let file = match which {
+        Which::Best => run.best(),
+        Which::Last => run.last(),
+    };
+    if !file.is_file() {
+        return Err(Hinted {
+            message: format!("{}: the run has no such checkpoint yet", file.display()),
+            hint: format!("`ptune resume {}` finishes its first epoch", path.display()),
+        }
+        .into());
+    }
+    let checkpoint = Checkpoint::load(&file)?;
+    let task = task(settings, fetching)?;
+    let prompt =
+        prompt_of(&task, &checkpoint, &file).with_context(|| format!("{}", file.display()))?;
+    Ok(OpenRun { run, task, prompt })
+}
+
+/// Data and backbone of some settings.
+pub fn task(settings: Settings, fetching: Fetching<'_>) -> anyhow::Result<Task> {
+    let backbone = backbone(&settings.backbone.source, &settings.device, fetching)?;
+    Ok(Task::load(settings, backbone)?)
+}

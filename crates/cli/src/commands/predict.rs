@@ -1,0 +1,127 @@
+//! `ptune predict`.
+
+use std::io::{BufRead, IsTerminal};
+use std::path::Path;
+
+use anyhow::Context;
+use backbone::Backbone;
+use ptuning_core::template::Fields;
+use trainer::export::PromptFile;
+use trainer::predict::predict;
+use trainer::prompt::Prompt;
+
+use super::open::{self, Fetching};
+use crate::args::{Format, PredictArgs, Which};
+use crate::exit::{Hinted, Outcome};
+use crate::tables;
+
+const DEFAULT_TOP: usize = 10;
+const DEFAULT_BATCH: usize = 64;
+
+/// Answers inputs from the command line or from stdin.
+pub fn run(args: &PredictArgs) -> anyhow::Result<Outcome> {
+    let fetching = Fetching { offline: args.offline, quiet: true, interrupt: None };
+    let (backbone, prompt, top, words) = match &args.prompt {
+        Some(file) => {
+            let (backbone, prompt) = from_export(file, args, fetching)?;
+            (backbone, prompt, DEFAULT_TOP, args.words.as_slice())
+        }
+        None => {
+            let Some((run, words)) = args.words.split_first() else {
+                return Err(Hinted {
+                    message: "a run folder, or --prompt with an export, is needed".to_owned(),
+                    hint: "ptune predict checkpoints/runs/lama-p36 Britain Japan".to_owned(),
+                }
+                .into());
+            };
+            let overrides = args.overrides.all();
+            let run = open::run(Path::new(run), &overrides, Which::Best, fetching)?;
+            (run.task.backbone, run.prompt, run.task.settings.eval.top_k, words)
+        }
+    };
+    let fields: Vec<&str> = prompt.template.template().fields();
+    let inputs = if words.is_empty() { from_stdin(&fields)? } else { from_words(words, &fields)? };
+    let top = args.top.map_or(top, |top| top as usize);
+    let predictions = predict(&backbone, &prompt, &inputs, top, DEFAULT_BATCH)?;
+    match args.format {
+        Format::Table => tables::predictions(&predictions)?,
+        Format::Json => tables::json(&predictions)?,
+    }
+    Ok(Outcome::Done)
+}
+
+fn from_export(
+    file: &Path,
+    args: &PredictArgs,
+    fetching: Fetching<'_>,
+) -> anyhow::Result<(Backbone, Prompt)> {
+    if let Some(key) = args.overrides.set.first() {
+        return Err(Hinted {
+            message: format!("--set {key}: an export has no config to set a key of"),
+            hint: "--backbone and --device are what an export takes".to_owned(),
+        }
+        .into());
+    }
+    let export = PromptFile::load(file)?;
+    let source = args.backbone.as_ref().unwrap_or(&export.backbone_source);
+    let device = args.overrides.device.as_deref().unwrap_or("flex");
+    let backbone = open::backbone(source, device, fetching)?;
+    let prompt = export.prompt(&backbone, file)?;
+    Ok((backbone, prompt))
+}
+
+fn from_words(words: &[String], fields: &[&str]) -> anyhow::Result<Vec<Fields>> {
+    words
+        .iter()
+        .map(|word| parse_input(word, fields).with_context(|| format!("input {word:?}")))
+        .collect()
+}
+
+fn from_stdin(fields: &[&str]) -> anyhow::Result<Vec<Fields>> {
+    let stdin = std::io::stdin();
+    if stdin.is_terminal() {
+        eprintln!("reading inputs from the terminal, one per line; end with Ctrl-D");
+    }
+    let mut inputs = Vec::new();
+    for (line, text) in stdin.lock().lines().enumerate() {
+        let place = || format!("stdin, line {}", line + 1);
+        let text = text.with_context(place)?;
+        if !text.trim().is_empty() {
+            inputs.push(parse_input(&text, fields).with_context(place)?);
+        }
+    }
+    if inputs.is_empty() {
+        return Err(Hinted {
+            message: "no input given".to_owned(),
+            hint: "give inputs as arguments or on stdin, one per line".to_owned(),
+        }
+        .into());
+    }
+    Ok(inputs)
+}
+
+/// A line of text for a template with one input, or a JSON object with the template's fields.
+pub fn parse_input(text: &str, fields: &[&str]) -> anyhow::Result<Fields> {
+    let text = text.trim();
+    if text.starts_with('{')
+        && let Ok(object) = serde_json::from_str::<Fields>(text)
+    {
+        return Ok(object);
+    }
+    match fields {
+        [field] => Ok(Fields::from([((*field).to_owned(), text.to_owned())])),
+        _ => {
+            let example: Vec<String> =
+                fields.iter().map(|field| format!("\"{field}\": \"…\"")).collect();
+            Err(Hinted {
+                message: format!(
+                    "the template has {} inputs ({})",
+                    fields.len(),
+                    fields.join(", ")
+                ),
+                hint: format!("give each input as JSON: '{{{}}}'", example.join(", ")),
+            }
+            .into())
+        }
+    }
+}

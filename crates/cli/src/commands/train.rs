@@ -1,0 +1,146 @@
+//! `ptune train` and `ptune resume`.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use trainer::checkpoint::Checkpoint;
+use trainer::evaluate::evaluate;
+use trainer::export::export_safetensors;
+use trainer::run_dir::{RunDir, RunInfo};
+use trainer::settings::{self, Settings};
+use trainer::task::{Counts, Task};
+use trainer::train_loop::{End, TrainLoop, prompt_of};
+
+use super::open::{self, Fetching};
+use crate::args::{ResumeArgs, TrainArgs, assign};
+use crate::exit::Outcome;
+use crate::interrupt::Interrupt;
+use crate::progress::TrainProgress;
+use crate::tables;
+
+/// A new run.
+pub fn train(args: &TrainArgs) -> anyhow::Result<Outcome> {
+    let mut overrides = args.overrides.all();
+    overrides.extend(args.name.as_deref().map(|name| assign("name", name)));
+    let settings = settings::load(&args.config, &overrides)?;
+    RunDir::check_free(&settings, args.force)?;
+    let interrupt = Interrupt::install();
+    let fetching =
+        Fetching { offline: args.offline, quiet: args.quiet, interrupt: Some(&interrupt) };
+    let task = open::task(settings, fetching)?;
+    interrupt.fetching.store(false, std::sync::atomic::Ordering::SeqCst);
+    let mut training = TrainLoop::new(&task)?;
+    let info = RunInfo {
+        command: std::env::args().collect(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        device: task.settings.device.clone(),
+        seed: task.settings.seed,
+        backbone: task.backbone.identity.clone(),
+        started_unix: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
+    };
+    // Everything that can be wrong has been looked at: only now the folder is made.
+    let run = RunDir::create(&task.settings, &info, args.force)?;
+    if !args.quiet {
+        eprintln!("run folder {}", run.path().display());
+    }
+    go(&task, &mut training, &run, &interrupt, args.quiet)
+}
+
+/// An earlier run, from its last checkpoint.
+pub fn resume(args: &ResumeArgs) -> anyhow::Result<Outcome> {
+    let run = RunDir::open(&args.run)?;
+    let overrides = args.overrides.all();
+    let settings = run.settings(&overrides)?;
+    // Its own name and place, whatever the config says.
+    let checkpoint = Checkpoint::load(&run.last())?;
+    let interrupt = Interrupt::install();
+    let fetching =
+        Fetching { offline: args.offline, quiet: args.quiet, interrupt: Some(&interrupt) };
+    let task = open::task(settings, fetching)?;
+    interrupt.fetching.store(false, std::sync::atomic::Ordering::SeqCst);
+    let mut training = TrainLoop::new(&task)?;
+    training.restore(&checkpoint, &run.last())?;
+    if !overrides.is_empty() {
+        run.write_settings(&task.settings)?;
+    }
+    run.rewind(training.position())?;
+    if !args.quiet {
+        let position = training.position();
+        eprintln!(
+            "{}: going on after step {} (epoch {})",
+            run.path().display(),
+            position.step,
+            position.epoch + 1
+        );
+    }
+    go(&task, &mut training, &run, &interrupt, args.quiet)
+}
+
+fn go(
+    task: &Task,
+    training: &mut TrainLoop<'_>,
+    run: &RunDir,
+    interrupt: &Interrupt,
+    quiet: bool,
+) -> anyhow::Result<Outcome> {
+    let settings: &Settings = &task.settings;
+    if !quiet {
+        let (train, dev) = training.counts();
+        eprintln!("train {}", describe(&train));
+        eprintln!("dev   {}", describe(&dev));
+    }
+    let started = Instant::now();
+    let mut progress = TrainProgress::new(quiet, settings.log.every);
+    let end = training.run(run, &interrupt.training, &mut progress)?;
+    match end {
+        End::Interrupted => {
+            eprintln!(
+                "saved after step {}; go on with:\n  ptune resume {}",
+                training.position().step,
+                run.path().display()
+            );
+            return Ok(Outcome::Interrupted);
+        }
+        End::Stopped if !quiet => {
+            eprintln!(
+                "stopped early: no better dev P@1 for {} epochs",
+                settings.train.patience.unwrap_or(0)
+            );
+        }
+        End::Stopped | End::Finished => {}
+    }
+    if !quiet {
+        eprintln!("trained in {:.0} s; judging the best epoch", started.elapsed().as_secs_f64());
+    }
+    let best = Checkpoint::load(&run.best())?;
+    let prompt = prompt_of(task, &best, &run.best())?;
+    let mut evaluations = Vec::new();
+    for &split in &settings.eval.splits {
+        let evaluation = evaluate(task, Some(&prompt), split)?;
+        tables::evaluation(&evaluation)?;
+        evaluations.push(evaluation);
+    }
+    run.write_evaluation(&evaluations)?;
+    export_safetensors(&run.prompt(), &prompt, &task.backbone, &settings.backbone.source)?;
+    if !quiet {
+        let folder = run.path().display();
+        eprintln!("prompt exported to {}\n", run.prompt().display());
+        eprintln!(
+            "next:\n  ptune predict {folder} \"Britain\" \"Japan\"\n  ptune inspect {folder}"
+        );
+    }
+    Ok(Outcome::Done)
+}
+
+fn describe(counts: &Counts) -> String {
+    let mut text = format!("{} of {} examples", counts.used, counts.read);
+    for (count, why) in [
+        (counts.several_tokens, "dropped: answer is several tokens"),
+        (counts.not_candidate, "dropped: answer is no candidate"),
+        (counts.shortened, "shortened by the template's rule"),
+    ] {
+        if count > 0 {
+            text += &format!(", {count} {why}");
+        }
+    }
+    text
+}
