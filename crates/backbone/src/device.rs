@@ -175,6 +175,7 @@ impl DeviceSpec {
         }
     }
 
+    #[cfg_attr(feature = "tch", allow(deprecated, reason = "0.22 is the last Burn with libtorch"))]
     fn device(self) -> Option<Device> {
         match self.kind {
             #[cfg(feature = "flex")]

@@ -1,0 +1,104 @@
+//! The tiny random Llamas, their golden numbers, and how to run a batch through them.
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use backbone::Backbone;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use ptuning_core::language_model::{LanguageModel, Layout};
+use safetensors::{Dtype, SafeTensors};
+
+/// Lengths of the golden batch's rows.
+pub const LENGTHS: [usize; 4] = [7, 4, 1, 9];
+
+pub fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
+}
+
+pub fn load(name: &str, device: &Device) -> Backbone {
+    backbone::load(&folder(name), device).unwrap()
+}
+
+/// Golden tensors of a model, integers as i64.
+pub fn golden(name: &str) -> BTreeMap<String, TensorData> {
+    let bytes = std::fs::read(folder(name).join("golden.safetensors")).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let tensor = |(name, view): (String, safetensors::tensor::TensorView<'_>)| {
+        let shape = view.shape().to_vec();
+        let data = match view.dtype() {
+            Dtype::F32 => {
+                let words = view.data().as_chunks::<4>().0.iter();
+                TensorData::new(words.map(|b| f32::from_le_bytes(*b)).collect::<Vec<_>>(), shape)
+            }
+            Dtype::I64 => {
+                let words = view.data().as_chunks::<8>().0.iter();
+                TensorData::new(words.map(|b| i64::from_le_bytes(*b)).collect::<Vec<_>>(), shape)
+            }
+            other => panic!("{name}: {other:?}"),
+        };
+        (name, data)
+    };
+    file.tensors().into_iter().map(tensor).collect()
+}
+
+/// A right-padded batch that answers at the last real position of each row.
+pub fn layout(lengths: &[usize]) -> Layout {
+    Layout {
+        lengths: lengths.to_vec(),
+        seq: lengths.iter().copied().max().unwrap(),
+        answers: lengths.iter().enumerate().map(|(row, length)| (row, length - 1)).collect(),
+    }
+}
+
+pub fn embed(lm: &dyn LanguageModel, ids: &TensorData) -> Tensor<3> {
+    lm.embed(Tensor::<2, Int>::from_data(ids.clone(), &lm.device()))
+}
+
+pub fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().iter().collect()
+}
+
+/// Largest absolute difference.
+pub fn difference(found: &[f32], expected: &TensorData) -> f32 {
+    assert_eq!(found.len(), expected.num_elements());
+    let pairs = found.iter().zip(expected.iter::<f32>());
+    pairs
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, |max, d| if d.is_nan() { f32::NAN } else { max.max(d) })
+}
+
+/// Euclidean norm of the difference over that of what is expected.
+pub fn relative(found: &[f32], expected: &TensorData) -> f32 {
+    assert_eq!(found.len(), expected.num_elements());
+    let expected: Vec<f32> = expected.iter().collect();
+    let norm = |x: &mut dyn Iterator<Item = f32>| x.map(|x| x * x).sum::<f32>().sqrt();
+    norm(&mut found.iter().zip(&expected).map(|(a, b)| a - b)) / norm(&mut expected.iter().copied())
+}
+
+/// Logits, gradient and loss of a tiny Llama on a device, against transformers.
+pub fn check_golden(name: &str, device: &Device, logits_tolerance: f32, gradient_tolerance: f32) {
+    let golden = golden(name);
+    let backbone = load(name, device);
+    let lm = backbone.model.as_ref();
+    let layout = layout(&LENGTHS);
+    let embeddings = embed(lm, &golden["ids"]);
+    let from_ids = values(lm.head(lm.encode(embeddings, &layout)));
+    let worst = difference(&from_ids, &golden["logits"]);
+    assert!(worst <= logits_tolerance, "{name}: logits differ by {worst}");
+
+    let embeddings: Tensor<3> = Tensor::from_data(golden["embeddings"].clone(), device);
+    let tracked = embeddings.autodiff().require_grad();
+    let logits = lm.head(lm.encode(tracked.clone(), &layout));
+    let worst =
+        difference(&values(logits.clone().without_autodiff()), &golden["logits_from_embeddings"]);
+    assert!(worst <= logits_tolerance, "{name}: logits from embeddings differ by {worst}");
+    let labels: Vec<u32> = golden["labels"].iter::<u32>().collect();
+    let loss = ptuning_core::objective::cross_entropy(logits, &labels).mean();
+    let found: f32 = loss.clone().without_autodiff().into_scalar();
+    let expected = golden["loss"].iter::<f32>().next().unwrap();
+    assert!((found - expected).abs() < 1e-4, "{name}: loss {found} and {expected}");
+    let gradient = values(tracked.grad(&loss.backward()).unwrap());
+    let worst = relative(&gradient, &golden["grad_embeddings"]);
+    assert!(worst <= gradient_tolerance, "{name}: gradient differs by {worst} relative");
+}

@@ -1,0 +1,37 @@
+//! The tiny Llamas on a GPU device, held to the same golden numbers as on the CPU.
+//!
+//! Built with `--features wgpu` (or vulkan, cuda, tch); the device is `PTUNE_TEST_DEVICE`, by default
+//! `wgpu:cpu`, which Mesa's software Vulkan serves. The gate runs it so.
+#![cfg(any(feature = "wgpu", feature = "cuda", feature = "tch"))]
+
+mod common;
+
+use backbone::DeviceSpec;
+use common::check_golden;
+use ptuning_core::prompt_encoder::{EncoderConfig, EncoderKind, Initializer, PromptEncoder};
+
+fn device() -> burn::tensor::Device {
+    let name = std::env::var("PTUNE_TEST_DEVICE").unwrap_or_else(|_| "wgpu:cpu".to_owned());
+    name.parse::<DeviceSpec>().unwrap().open().unwrap()
+}
+
+#[test]
+fn logits_and_gradients_equal_transformers() {
+    check_golden("tiny_llama", &device(), 1e-4, 1e-3);
+    check_golden("tiny_llama_gqa", &device(), 1e-4, 1e-3);
+}
+
+#[test]
+fn the_prompt_encoder_gives_the_same_vectors_as_on_the_cpu() {
+    let config = EncoderConfig { kind: EncoderKind::Lstm, prompt: 5, hidden: 24, inner: 24 };
+    let vectors = |device: &burn::tensor::Device| -> Vec<f32> {
+        let mut init = Initializer::new(3);
+        let start = burn::tensor::Tensor::from_data(init.normal([5, 24], 1.0), device);
+        let encoder = PromptEncoder::new(&config, start, &mut init, device);
+        encoder.forward().into_data().iter().collect()
+    };
+    let (gpu, cpu) = (vectors(&device()), vectors(&burn::tensor::Device::flex()));
+    for (a, b) in gpu.iter().zip(&cpu) {
+        assert!((a - b).abs() < 1e-5, "{a} and {b}");
+    }
+}

@@ -1,0 +1,46 @@
+//! Configs that contradict their weights are told so, by name.
+
+mod common;
+
+use burn::tensor::Device;
+use common::folder;
+use serde_json::{Value, json};
+
+/// Loads a copy of the tiny Llama whose config has one key changed.
+fn load_with(key: &str, value: Value) -> String {
+    let copy = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(folder("tiny_llama")).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, copy.path().join(path.file_name().unwrap())).unwrap();
+    }
+    let file = copy.path().join("config.json");
+    let mut config: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    config[key] = value;
+    std::fs::write(&file, config.to_string()).unwrap();
+    match backbone::load(copy.path(), &Device::flex()) {
+        Ok(_) => panic!("{key} was accepted"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn contradictions_are_named() {
+    for (key, value, expected) in [
+        ("model_type", json!("lama"), "the nearest is 'llama'"),
+        ("model_type", json!(7), "model_type should be a string"),
+        ("hidden_size", json!(25), "expected shape [97, 25]"),
+        ("hidden_size", json!(-3), "config key 'hidden_size': expected a whole number"),
+        ("vocab_size", json!(4_000_000_000u64), "expected shape [4000000000, 24]"),
+        ("num_attention_heads", json!(3), "do not share"),
+        ("num_hidden_layers", json!(99), "no tensor 'model.layers."),
+        ("intermediate_size", json!(null), "found nothing"),
+        ("hidden_act", json!("gelu"), "supports config key 'hidden_act' only as \"silu\""),
+        ("attention_bias", json!(true), "supports config key 'attention_bias'"),
+        ("rope_scaling", json!({"rope_type": "llama3"}), "supports config key 'rope_scaling'"),
+        ("rms_norm_eps", json!("small"), "expected a positive number"),
+        ("head_dim", json!(7), "even head_dim"),
+    ] {
+        let error = load_with(key, value);
+        assert!(error.contains(expected), "{key}: {error}");
+    }
+}

@@ -1,0 +1,63 @@
+//! Manual prompts on SmolLM2-135M against the PyTorch reference: the same examples, hits and losses.
+//!
+//! Runs when `smollm2-135m` has been fetched; with `PTUNE_REQUIRE_REAL=1` its absence is a failure.
+//! Golden numbers: `scripts/reference/manual_scores.py`.
+
+use std::path::Path;
+
+use backbone::source::fetch::{Located, resolve};
+use burn::tensor::Device;
+use serde_json::Value;
+use trainer::evaluate::evaluate;
+use trainer::settings::{self, Split};
+use trainer::task::Task;
+
+#[test]
+fn manual_scores_equal_the_reference() {
+    let located = resolve("smollm2-135m", Path::new("."));
+    let Ok(Located::Present(path)) = located else {
+        let required = std::env::var_os("PTUNE_REQUIRE_REAL").is_some_and(|value| value == "1");
+        assert!(!required, "PTUNE_REQUIRE_REAL=1, but the backbone is not fetched: {located:?}");
+        eprintln!("skipped: smollm2-135m is not fetched");
+        return;
+    };
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let golden = root.join("crates/trainer/tests/golden/manual_scores.json");
+    let golden: Value = serde_json::from_slice(&std::fs::read(golden).unwrap()).unwrap();
+    let cases = golden["scores"].as_array().unwrap();
+    assert_eq!(cases.len(), 3);
+    for case in cases {
+        let relation = case["relation"].as_str().unwrap();
+        let config = match relation {
+            "P36" => "configs/lama.toml",
+            "P1376" => "configs/lama-p1376.toml",
+            "P30" => "configs/lama-p30.toml",
+            other => panic!("{other}"),
+        };
+        let manual = case["template"].as_str().unwrap().replace("[X]", "[x]") + " [z]";
+        let overrides = [
+            format!("eval.manual={}", Value::from(manual)),
+            "data.candidates=\"dataset\"".to_owned(),
+        ];
+        let settings = settings::load(&root.join(config), &overrides).unwrap();
+        let backbone = backbone::load(&path, &Device::flex()).unwrap();
+        let task = Task::load(settings, backbone).unwrap();
+        let evaluation = evaluate(&task, None, Split::Dev).unwrap();
+        let scores = evaluation.manual.unwrap();
+        let hits = |share: f64| (share * scores.examples as f64).round() as u64;
+        assert_eq!(scores.examples as u64, case["examples"], "{relation}");
+        assert_eq!(evaluation.candidates.unwrap() as u64, case["candidate_count"], "{relation}");
+        // Within one example: two answers may score alike to the last bit of a float.
+        for (found, key) in [(scores.precision_at_1, "hits1"), (scores.precision_at_10, "hits10")] {
+            let expected = case[key].as_u64().unwrap();
+            assert!(
+                hits(found).abs_diff(expected) <= 1,
+                "{relation} {key}: {} and {expected}",
+                hits(found)
+            );
+        }
+        assert!((scores.mrr - case["mrr"].as_f64().unwrap()).abs() < 0.01, "{relation}");
+        let loss = case["loss"].as_f64().unwrap();
+        assert!((scores.loss - loss).abs() < 1e-3, "{relation}: {} and {loss}", scores.loss);
+    }
+}
