@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use trainer::Interrupter;
 
-/// What Ctrl-C (and SIGTERM) sets.
+/// What Ctrl-C (and SIGTERM) sets: both at once, for whoever is at work.
 #[derive(Clone)]
 pub struct Interrupt {
     /// Looked at between two optimiser steps.
@@ -26,7 +26,7 @@ impl Interrupt {
             if handler.fetching.swap(true, Ordering::SeqCst) {
                 std::process::exit(130);
             }
-            eprintln!("\nstopping after this step (Ctrl-C again to leave at once)");
+            eprintln!("\nstopping as soon as everything is saved (Ctrl-C again to leave at once)");
             handler.training.stop(Some("Ctrl-C"));
         });
         if let Err(error) = set {

@@ -36,7 +36,8 @@ fn printing_and_parsing_round_trip() {
 
 #[test]
 fn errors_point_at_the_column() {
-    let cases: &[(&str, usize, fn(&Kind) -> bool)] = &[
+    type Case = (&'static str, usize, fn(&Kind) -> bool);
+    let cases: &[Case] = &[
         ("", 1, |k| matches!(k, Kind::Empty)),
         ("The capital of [x] is", 22, |k| matches!(k, Kind::NoAnswer)),
         ("[z] and [z]", 9, |k| matches!(k, Kind::SecondAnswer { first: 1 })),

@@ -35,7 +35,7 @@ pub enum Error {
         setting: &'static str,
         /// Why.
         #[source]
-        source: TemplateError,
+        source: Box<TemplateError>,
     },
     /// A template that this backbone cannot use.
     #[error("{setting}: {source}")]
@@ -174,6 +174,13 @@ pub enum Error {
         /// The template.
         template: String,
     },
+    /// A tokenizer that opens every sequence with a special token.
+    #[error(
+        "PEFT puts its prompt before the whole sequence, but this backbone's sequences open with a special token, \
+         which ptune keeps in front of the virtual tokens\n\
+         hint: --format safetensors holds it as it was trained"
+    )]
+    SpecialTokenFirst,
     /// What was written does not read back as it should.
     #[error("{}: reading the export back gives other vectors than the prompt encoder (largest difference {difference})", path.display())]
     ExportDiffers {

@@ -150,7 +150,8 @@ pub fn bind(
     text: &str,
     backbone: &Backbone,
 ) -> Result<BoundTemplate, Error> {
-    let template = Template::parse(text).map_err(|source| Error::Template { setting, source })?;
+    let template = Template::parse(text)
+        .map_err(|source| Error::Template { setting, source: Box::new(source) })?;
     let model = &backbone.model;
     BoundTemplate::bind(template, &backbone.tokenizer, model.objective(), model.max_positions())
         .map_err(|source| Error::Bind { setting, source })

@@ -13,13 +13,13 @@ use ptuning_core::template::BoundTemplate;
 use ptuning_core::verbalizer::OpenVocabulary;
 
 use crate::batches::Batching;
-use crate::checkpoint::{Checkpoint, CheckpointError, FORMAT, Header, Position};
+use crate::checkpoint::{Checkpoint, FORMAT, Header, Position};
 use crate::error::Error;
 use crate::evaluate::outcome;
 use crate::optimizer::Optimizer;
 use crate::parameters;
 use crate::progress::{Event, Observer};
-use crate::prompt::Prompt;
+use crate::prompt::check_backbone;
 use crate::run_dir::{Metric, RunDir};
 use crate::schedule::LearningRate;
 use crate::settings::{PromptEncoderKind, PromptInit, Split};
@@ -89,7 +89,7 @@ impl<'a> TrainLoop<'a> {
         checkpoint: &Checkpoint,
         file: &std::path::Path,
     ) -> Result<(), Error> {
-        same_backbone(&checkpoint.header, self.task, file)?;
+        check_backbone(&checkpoint.header, &self.task.backbone, file)?;
         let device = self.strategy.device();
         let encoder =
             parameters::with_values(self.strategy.encoder().clone(), &checkpoint.encoder)?;
@@ -98,8 +98,8 @@ impl<'a> TrainLoop<'a> {
         optimizer.restore(&encoder, &checkpoint.optimizer, steps, &device)?;
         self.strategy = FixedLm::new(self.task.backbone.model.as_ref(), encoder, optimizer);
         self.position = checkpoint.header.position.clone();
-        // More epochs than before may have been asked for.
-        self.position.finished &= self.position.epoch >= self.task.settings.train.epochs;
+        // More patience than before may have been asked for.
+        self.position.stopped &= self.is_out_of_patience(self.position.epoch.saturating_sub(1));
         Ok(())
     }
 
@@ -148,7 +148,7 @@ impl<'a> TrainLoop<'a> {
         if self.position.step == 0 {
             self.checkpoint().save(&run.last())?;
         }
-        while self.position.epoch < settings.epochs && !self.position.finished {
+        while self.position.epoch < settings.epochs && !self.position.stopped {
             let epoch = self.position.epoch;
             let order = batching.epoch(epoch, &lengths);
             let mut lr = rate.at(self.position.step.saturating_sub(1), epoch);
@@ -162,15 +162,13 @@ impl<'a> TrainLoop<'a> {
                     return Ok(End::Interrupted);
                 }
             }
-            let end = self.end_epoch(lr, run, observer)?;
-            if interrupter.should_stop() && !self.position.finished {
+            self.end_epoch(lr, run, observer)?;
+            let more = self.position.epoch < settings.epochs && !self.position.stopped;
+            if interrupter.should_stop() && more {
                 return Ok(End::Interrupted);
             }
-            if end == End::Stopped {
-                return Ok(End::Stopped);
-            }
         }
-        Ok(End::Finished)
+        Ok(if self.position.stopped { End::Stopped } else { End::Finished })
     }
 
     fn step(
@@ -229,7 +227,7 @@ impl<'a> TrainLoop<'a> {
         lr: f64,
         run: &RunDir,
         observer: &mut dyn Observer,
-    ) -> Result<End, Error> {
+    ) -> Result<(), Error> {
         let settings = &self.task.settings;
         observer.on(&Event::Evaluating { split: Split::Dev, examples: self.dev.len() });
         let vectors = self.strategy.vectors();
@@ -242,13 +240,10 @@ impl<'a> TrainLoop<'a> {
             position.best = Some((position.epoch, dev));
         }
         let train_loss = position.loss_sum / position.examples.max(1) as f64;
-        let since_best = position.best.map_or(0, |(epoch, _)| position.epoch - epoch);
-        let stopped = settings.train.patience.is_some_and(|patience| since_best >= patience);
         position.epoch += 1;
         position.step_in_epoch = 0;
         position.loss_sum = 0.0;
         position.examples = 0;
-        position.finished = stopped || position.epoch >= settings.train.epochs;
         let seen = self.train.len() * position.epoch;
         let metric = Metric::Epoch {
             epoch: position.epoch,
@@ -261,13 +256,20 @@ impl<'a> TrainLoop<'a> {
             best,
         };
         run.append(&metric)?;
+        self.position.stopped = self.is_out_of_patience(self.position.epoch - 1);
         let checkpoint = self.checkpoint();
         if best {
             checkpoint.save(&run.best())?;
         }
         checkpoint.save(&run.last())?;
         observer.on(&Event::Epoch { metric: &metric });
-        Ok(if stopped { End::Stopped } else { End::Finished })
+        Ok(())
+    }
+
+    /// Whether `train.patience` epochs passed without a better one, up to and including `epoch`.
+    fn is_out_of_patience(&self, epoch: usize) -> bool {
+        let since_best = self.position.best.map_or(0, |(best, _)| epoch.saturating_sub(best));
+        self.task.settings.train.patience.is_some_and(|patience| since_best >= patience)
     }
 
     fn checkpoint(&self) -> Checkpoint {
@@ -286,44 +288,9 @@ impl<'a> TrainLoop<'a> {
             },
             encoder: parameters::values(self.strategy.encoder()),
             optimizer,
+            verbalizer: self.verbalizer.clone(),
         }
     }
-}
-
-/// The prompt of a checkpoint, its vectors computed by its encoder.
-///
-/// # Errors
-/// A checkpoint of another backbone, or one whose parameters do not fit its own header.
-pub fn prompt_of(
-    task: &Task,
-    checkpoint: &Checkpoint,
-    file: &std::path::Path,
-) -> Result<Prompt, Error> {
-    same_backbone(&checkpoint.header, task, file)?;
-    let template = task.bind("template.text", &checkpoint.header.template)?;
-    let device = task.backbone.model.device();
-    let config = &checkpoint.header.encoder;
-    let zeros = burn::tensor::Tensor::zeros([config.prompt, config.hidden], &device);
-    let encoder = PromptEncoder::new(config, zeros, &mut Initializer::new(0), &device);
-    let encoder = parameters::with_values(encoder, &checkpoint.encoder)?;
-    let verbalizer = task.verbalizer(&template);
-    Ok(Prompt { vectors: Some(encoder.forward()), template, verbalizer })
-}
-
-fn same_backbone(header: &Header, task: &Task, file: &std::path::Path) -> Result<(), Error> {
-    let found = &task.backbone.identity;
-    if header.backbone.is_same(found) {
-        return Ok(());
-    }
-    let describe = |identity: &backbone::source::Identity| {
-        format!("{} (sha256 {:.12}…)", identity.file.display(), identity.sha256)
-    };
-    Err(Error::Checkpoint(CheckpointError::Backbone {
-        file: file.to_owned(),
-        expected: describe(&header.backbone),
-        found: describe(found),
-        hint: "set backbone.source to the backbone it was trained on".to_owned(),
-    }))
 }
 
 /// Better P@1, or the same with less loss.

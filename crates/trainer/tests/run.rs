@@ -10,9 +10,11 @@ use trainer::export::{PromptFile, export_peft, export_safetensors};
 use trainer::inspect::{encoding, nearest_words};
 use trainer::predict::predict;
 use trainer::progress::{Event, Observer};
+use trainer::prompt::Prompt;
 use trainer::run_dir::{Metric, RunDir};
 use trainer::settings::Split;
-use trainer::train_loop::{End, TrainLoop, prompt_of};
+use trainer::task::Task;
+use trainer::train_loop::{End, TrainLoop};
 use trainer::{Error, Interrupter};
 
 /// Stops a run after so many steps.
@@ -26,6 +28,11 @@ impl Observer for StopAfter {
             self.1.stop(Some("test"));
         }
     }
+}
+
+fn best_prompt(task: &Task, run: &RunDir) -> Prompt {
+    let checkpoint = Checkpoint::load(&run.best()).unwrap();
+    Prompt::from_checkpoint(&checkpoint, &run.best(), &task.backbone).unwrap()
 }
 
 fn metrics(run: &RunDir) -> Vec<Metric> {
@@ -131,7 +138,18 @@ fn early_stopping_waits_for_its_patience() {
     let end = TrainLoop::new(&task).unwrap().run(&run, &Interrupter::new(), &mut ()).unwrap();
     assert_eq!(end, End::Stopped);
     let checkpoint = Checkpoint::load(&run.last()).unwrap();
-    assert!(checkpoint.header.position.finished && checkpoint.header.position.epoch < 50);
+    let epochs = checkpoint.header.position.epoch;
+    assert!(checkpoint.header.position.stopped && epochs < 50);
+    // Resumed, it is still at its end; with more patience it goes on.
+    let mut training = TrainLoop::new(&task).unwrap();
+    training.restore(&checkpoint, &run.last()).unwrap();
+    assert_eq!(training.run(&run, &Interrupter::new(), &mut ()).unwrap(), End::Stopped);
+    assert_eq!(training.position().epoch, epochs);
+    let patient = common::task(&folder, &["train.lr=1e-12", "train.patience=4", "train.epochs=50"]);
+    let mut training = TrainLoop::new(&patient).unwrap();
+    training.restore(&checkpoint, &run.last()).unwrap();
+    assert_eq!(training.run(&run, &Interrupter::new(), &mut ()).unwrap(), End::Stopped);
+    assert_eq!(training.position().epoch, epochs + 2);
 }
 
 #[test]
@@ -171,7 +189,7 @@ fn checkpoints_refuse_what_they_do_not_fit() {
 
     let mut foreign = checkpoint.clone();
     foreign.header.backbone.sha256 = "0".repeat(64);
-    let error = prompt_of(&task, &foreign, &run.last()).unwrap_err();
+    let error = Prompt::from_checkpoint(&foreign, &run.last(), &task.backbone).unwrap_err();
     assert!(error.to_string().contains("trained on"), "{error}");
 
     let wider = common::task(&folder, &["prompt_encoder.hidden=12"]);
@@ -201,7 +219,7 @@ fn evaluation_counts_what_it_drops_and_compares_the_same_examples() {
     let task = task(&folder, &["train.epochs=1"]);
     let run = run_dir(&task);
     TrainLoop::new(&task).unwrap().run(&run, &Interrupter::new(), &mut ()).unwrap();
-    let prompt = prompt_of(&task, &Checkpoint::load(&run.best()).unwrap(), &run.best()).unwrap();
+    let prompt = best_prompt(&task, &run);
     let evaluation = evaluate(&task, Some(&prompt), Split::Test).unwrap();
     assert_eq!((evaluation.counts.read, evaluation.counts.used), (4, 3));
     assert_eq!(evaluation.counts.several_tokens, 1);
@@ -221,7 +239,7 @@ fn an_export_answers_as_the_run_does() {
     let task = task(&folder, &["train.epochs=1"]);
     let run = run_dir(&task);
     TrainLoop::new(&task).unwrap().run(&run, &Interrupter::new(), &mut ()).unwrap();
-    let prompt = prompt_of(&task, &Checkpoint::load(&run.best()).unwrap(), &run.best()).unwrap();
+    let prompt = best_prompt(&task, &run);
     let file = folder.path().join("prompt.safetensors");
     export_safetensors(&file, &prompt, &task.backbone, "somewhere").unwrap();
     let export = PromptFile::load(&file).unwrap();
@@ -249,8 +267,7 @@ fn peft_takes_leading_virtual_tokens_only() {
             task(&folder, &["train.epochs=1", &text, &format!("name=\"run{}\"", template.len())]);
         let run = run_dir(&task);
         TrainLoop::new(&task).unwrap().run(&run, &Interrupter::new(), &mut ()).unwrap();
-        let prompt =
-            prompt_of(&task, &Checkpoint::load(&run.best()).unwrap(), &run.best()).unwrap();
+        let prompt = best_prompt(&task, &run);
         let out = run.path().join("peft");
         export_peft(&out, &prompt, &task.backbone, "somewhere").map(|()| out)
     };
@@ -277,7 +294,7 @@ fn inspection_knows_every_position_and_the_nearest_words() {
     let task = task(&folder, &options);
     let run = run_dir(&task);
     TrainLoop::new(&task).unwrap().run(&run, &Interrupter::new(), &mut ()).unwrap();
-    let prompt = prompt_of(&task, &Checkpoint::load(&run.best()).unwrap(), &run.best()).unwrap();
+    let prompt = best_prompt(&task, &run);
     let words = nearest_words(&task.backbone, &prompt, 3);
     assert_eq!(words.len(), 4);
     assert_eq!(words[0].cosine[0].token, "ĠLondon");

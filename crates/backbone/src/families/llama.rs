@@ -61,12 +61,12 @@ impl LlamaConfig {
             max_positions: loader.optional_size("max_position_embeddings")?.unwrap_or(2048),
             tied: loader.flag("tie_word_embeddings", false)?,
         };
-        let wrong = if config.heads % config.kv_heads != 0 {
+        let wrong = if !config.heads.is_multiple_of(config.kv_heads) {
             format!(
                 "{} query heads do not share {} key heads evenly",
                 config.heads, config.kv_heads
             )
-        } else if config.head_dim % 2 != 0 || config.head_dim == 0 {
+        } else if !config.head_dim.is_multiple_of(2) || config.head_dim == 0 {
             format!("rotary positions need an even head_dim, found {}", config.head_dim)
         } else {
             return Ok(config);

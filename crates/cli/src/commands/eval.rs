@@ -3,6 +3,7 @@
 use anyhow::bail;
 use trainer::evaluate::{Evaluation, evaluate};
 use trainer::settings::{self, Split};
+use trainer::task::Task;
 
 use super::open::{self, Fetching};
 use crate::args::{EvalArgs, Format};
@@ -18,7 +19,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<Outcome> {
     let (task, prompt) = match (&args.run, &args.config) {
         (Some(run), _) => {
             let open = open::run(run, &overrides, args.checkpoint, fetching)?;
-            (open.task, Some(open.prompt))
+            (Task::load(open.settings, open.backbone)?, Some(open.prompt))
         }
         (None, Some(config)) => (open::task(settings::load(config, &overrides)?, fetching)?, None),
         (None, None) => bail!("a run folder or --config is needed"),

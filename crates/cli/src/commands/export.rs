@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use ptuning_core::template::{Encoded, Fields};
+use ptuning_core::template::Encoded;
 use serde_json::{Value, json};
 use trainer::checkpoint::atomically;
+use trainer::data::{Example, load_file};
 use trainer::export::{export_peft, export_safetensors};
 use trainer::predict::logits;
-use trainer::settings::Split;
 
 use super::open::{self, Fetching, OpenRun};
 use crate::args::{ExportArgs, ExportFormat};
@@ -28,7 +28,7 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<Outcome> {
         .into());
     }
     let open = open::run(&args.run, &args.overrides.all(), args.checkpoint, fetching)?;
-    let OpenRun { run, task, prompt } = &open;
+    let OpenRun { run, settings, backbone, prompt } = &open;
     let default = match args.format {
         ExportFormat::Safetensors => run.prompt(),
         ExportFormat::Peft => run.path().join("peft"),
@@ -37,13 +37,13 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<Outcome> {
     // The run's own files are its to rewrite.
     let own = args.out.is_none();
     refuse_existing(&out, args.force || own)?;
-    let source = &task.settings.backbone.source;
+    let source = &settings.backbone.source;
     match args.format {
         ExportFormat::Safetensors => {
             make_parent(&out)?;
-            export_safetensors(&out, prompt, &task.backbone, source)?;
+            export_safetensors(&out, prompt, backbone, source)?;
         }
-        ExportFormat::Peft => export_peft(&out, prompt, &task.backbone, source)?,
+        ExportFormat::Peft => export_peft(&out, prompt, backbone, source)?,
     }
     eprintln!("wrote {}; read back, equal to the prompt encoder's output", out.display());
     if let Some(file) = &args.check {
@@ -74,18 +74,19 @@ fn make_parent(path: &Path) -> anyhow::Result<()> {
 
 /// Token ids after the virtual tokens, and the largest logits of the answer, for some examples.
 fn check(open: &OpenRun) -> anyhow::Result<Value> {
-    let OpenRun { task, prompt, .. } = open;
-    let (items, _) = task.encode(Split::Dev, &prompt.template, &prompt.verbalizer)?;
-    let items = &items[..items.len().min(CHECK_PROMPTS)];
-    let encoded: Vec<&Encoded> = items.iter().map(|item| &item.encoded).collect();
-    let rows = logits(&task.backbone, prompt, &encoded);
-    let prompts = items.iter().zip(rows).map(|(item, row)| {
-        let fields: Option<&Fields> = task.data.dev.get(item.index).map(|example| &example.fields);
+    let OpenRun { settings, backbone, prompt, .. } = open;
+    let mut examples = load_file(&settings.data.dev, &settings.data)?;
+    examples.truncate(CHECK_PROMPTS);
+    let encode = |example: &Example| prompt.template.encode(&example.fields, &backbone.tokenizer);
+    let encoded = examples.iter().map(encode).collect::<Result<Vec<Encoded>, _>>()?;
+    let rows = logits(backbone, prompt, &encoded.iter().collect::<Vec<_>>());
+    let prompts = examples.iter().zip(&encoded).zip(rows).map(|((example, encoded), row)| {
         let mut order: Vec<usize> = (0..row.len()).collect();
         order.sort_by(|&a, &b| row[b].total_cmp(&row[a]));
         let top: Vec<Value> =
             order.into_iter().take(CHECK_LOGITS).map(|id| json!([id, row[id]])).collect();
-        json!({ "text": fields, "ids": &item.encoded.ids[item.encoded.slots.len()..], "top": top })
+        // PEFT adds the virtual tokens itself.
+        json!({ "text": example.fields, "ids": &encoded.ids[encoded.slots.len()..], "top": top })
     });
     Ok(json!({ "prompts": prompts.collect::<Vec<_>>() }))
 }

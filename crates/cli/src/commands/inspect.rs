@@ -3,8 +3,8 @@
 use ptuning_core::language_model::Tokenize;
 use ptuning_core::template::Fields;
 use serde_json::json;
+use trainer::data::load_file;
 use trainer::inspect::{encoding, nearest_words};
-use trainer::settings::Split;
 
 use super::open::{self, Fetching};
 use super::predict::parse_input;
@@ -17,22 +17,20 @@ pub fn run(args: &InspectArgs) -> anyhow::Result<Outcome> {
     let fetching =
         Fetching { offline: args.offline, quiet: args.format == Format::Json, interrupt: None };
     let open = open::run(&args.run, &args.overrides.all(), Which::Best, fetching)?;
-    let (task, prompt) = (&open.task, &open.prompt);
+    let (backbone, prompt) = (&open.backbone, &open.prompt);
     let template = prompt.template.template();
     let (fields, answer) = match args.example.as_slice() {
         [] => {
-            let (items, _) = task.encode(Split::Dev, &prompt.template, &prompt.verbalizer)?;
-            let example = items.first().and_then(|item| task.data.dev.get(item.index));
-            example
-                .map(|example| (example.fields.clone(), Some(example.answer.clone())))
-                .unwrap_or_default()
+            let examples = load_file(&open.settings.data.dev, &open.settings.data)?;
+            let first = examples.into_iter().next();
+            first.map(|example| (example.fields, Some(example.answer))).unwrap_or_default()
         }
         given => (example(given, &template.fields())?, None),
     };
-    let positions = encoding(&task.backbone, prompt, &fields)?;
-    let reports = nearest_words(&task.backbone, prompt, args.top as usize);
+    let positions = encoding(backbone, prompt, &fields)?;
+    let reports = nearest_words(backbone, prompt, args.top as usize);
     let tokens = answer.as_ref().map(|word| {
-        let tokenizer = &task.backbone.tokenizer;
+        let tokenizer = &backbone.tokenizer;
         let ids = tokenizer.ids(&prompt.template.answer_text(word));
         let tokens =
             ids.iter().map(|&id| format!("{id} {}", tokenizer.token(id).unwrap_or_default()));

@@ -12,7 +12,6 @@ use trainer::prompt::Prompt;
 use trainer::run_dir::RunDir;
 use trainer::settings::{Settings, Split};
 use trainer::task::{Task, load_backbone};
-use trainer::train_loop::prompt_of;
 
 use crate::args::{SplitArg, Which};
 use crate::exit::Hinted;
@@ -94,12 +93,14 @@ pub fn backbone(source: &str, device: &str, fetching: Fetching<'_>) -> anyhow::R
     Ok(backbone)
 }
 
-/// A run folder with its task and the prompt of one of its checkpoints.
+/// A run folder with the prompt of one of its checkpoints, in front of its backbone. Needs no data.
 pub struct OpenRun {
     /// The folder.
     pub run: RunDir,
-    /// Its settings, data and backbone.
-    pub task: Task,
+    /// Its settings.
+    pub settings: Settings,
+    /// Its backbone.
+    pub backbone: Backbone,
     /// The prompt.
     pub prompt: Prompt,
 }
@@ -125,10 +126,10 @@ pub fn run(
         .into());
     }
     let checkpoint = Checkpoint::load(&file)?;
-    let task = task(settings, fetching)?;
-    let prompt =
-        prompt_of(&task, &checkpoint, &file).with_context(|| format!("{}", file.display()))?;
-    Ok(OpenRun { run, task, prompt })
+    let backbone = backbone(&settings.backbone.source, &settings.device, fetching)?;
+    let prompt = Prompt::from_checkpoint(&checkpoint, &file, &backbone)
+        .with_context(|| format!("{}", file.display()))?;
+    Ok(OpenRun { run, settings, backbone, prompt })
 }
 
 /// Data and backbone of some settings.

@@ -36,7 +36,7 @@ pub fn run(args: &PredictArgs) -> anyhow::Result<Outcome> {
             };
             let overrides = args.overrides.all();
             let run = open::run(Path::new(run), &overrides, Which::Best, fetching)?;
-            (run.task.backbone, run.prompt, run.task.settings.eval.top_k, words)
+            (run.backbone, run.prompt, run.settings.eval.top_k, words)
         }
     };
     let fields: Vec<&str> = prompt.template.template().fields();

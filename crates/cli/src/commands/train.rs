@@ -5,10 +5,11 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use trainer::checkpoint::Checkpoint;
 use trainer::evaluate::evaluate;
 use trainer::export::export_safetensors;
+use trainer::prompt::Prompt;
 use trainer::run_dir::{RunDir, RunInfo};
 use trainer::settings::{self, Settings};
 use trainer::task::{Counts, Task};
-use trainer::train_loop::{End, TrainLoop, prompt_of};
+use trainer::train_loop::{End, TrainLoop};
 
 use super::open::{self, Fetching};
 use crate::args::{ResumeArgs, TrainArgs, assign};
@@ -24,10 +25,9 @@ pub fn train(args: &TrainArgs) -> anyhow::Result<Outcome> {
     let settings = settings::load(&args.config, &overrides)?;
     RunDir::check_free(&settings, args.force)?;
     let interrupt = Interrupt::install();
-    let fetching =
-        Fetching { offline: args.offline, quiet: args.quiet, interrupt: Some(&interrupt) };
-    let task = open::task(settings, fetching)?;
-    interrupt.fetching.store(false, std::sync::atomic::Ordering::SeqCst);
+    let Some(task) = open_task(settings, args.offline, args.quiet, &interrupt)? else {
+        return Ok(Outcome::Interrupted);
+    };
     let mut training = TrainLoop::new(&task)?;
     let info = RunInfo {
         command: std::env::args().collect(),
@@ -50,13 +50,11 @@ pub fn resume(args: &ResumeArgs) -> anyhow::Result<Outcome> {
     let run = RunDir::open(&args.run)?;
     let overrides = args.overrides.all();
     let settings = run.settings(&overrides)?;
-    // Its own name and place, whatever the config says.
     let checkpoint = Checkpoint::load(&run.last())?;
     let interrupt = Interrupt::install();
-    let fetching =
-        Fetching { offline: args.offline, quiet: args.quiet, interrupt: Some(&interrupt) };
-    let task = open::task(settings, fetching)?;
-    interrupt.fetching.store(false, std::sync::atomic::Ordering::SeqCst);
+    let Some(task) = open_task(settings, args.offline, args.quiet, &interrupt)? else {
+        return Ok(Outcome::Interrupted);
+    };
     let mut training = TrainLoop::new(&task)?;
     training.restore(&checkpoint, &run.last())?;
     if !overrides.is_empty() {
@@ -73,6 +71,22 @@ pub fn resume(args: &ResumeArgs) -> anyhow::Result<Outcome> {
         );
     }
     go(&task, &mut training, &run, &interrupt, args.quiet)
+}
+
+/// Data and backbone, or `None` if Ctrl-C came while the backbone was fetched.
+fn open_task(
+    settings: Settings,
+    offline: bool,
+    quiet: bool,
+    interrupt: &Interrupt,
+) -> anyhow::Result<Option<Task>> {
+    match open::task(settings, Fetching { offline, quiet, interrupt: Some(interrupt) }) {
+        Err(_) if interrupt.training.should_stop() => {
+            eprintln!("interrupted; nothing was left behind");
+            Ok(None)
+        }
+        opened => opened.map(Some),
+    }
 }
 
 fn go(
@@ -112,7 +126,7 @@ fn go(
         eprintln!("trained in {:.0} s; judging the best epoch", started.elapsed().as_secs_f64());
     }
     let best = Checkpoint::load(&run.best())?;
-    let prompt = prompt_of(task, &best, &run.best())?;
+    let prompt = Prompt::from_checkpoint(&best, &run.best(), &task.backbone)?;
     let mut evaluations = Vec::new();
     for &split in &settings.eval.splits {
         let evaluation = evaluate(task, Some(&prompt), split)?;

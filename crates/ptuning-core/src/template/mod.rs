@@ -13,11 +13,13 @@
 //! a [`BoundTemplate`], which encodes examples and knows the position of every virtual token,
 //! anchor and answer from the encoding itself: nothing later scans ids for a mask.
 
+mod bind;
 mod encode;
 mod error;
 mod parse;
 mod segments;
 
-pub use encode::{BoundTemplate, Encoded, Fields, Part, Shortened, Slot, TextSpan, VirtualToken};
+pub use bind::VirtualToken;
+pub use encode::{BoundTemplate, Encoded, Fields, Part, Shortened, Slot, TextSpan};
 pub use error::{BindError, EncodeError, TemplateError, TemplateErrorKind};
 pub use segments::{Count, Segment, SegmentKind, Shorten, Template};

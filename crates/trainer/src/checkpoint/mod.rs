@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `encoder.<parameter>` | prompt encoder |
 //! | `optimizer.<parameter>.moment_1`, `.moment_2` | Adam's moments |
+//! | `candidates` | vocabulary ids that may answer; absent for the whole vocabulary |
 //!
 //! The metadata key `ptune` holds a [`Position`] and what it belongs to as JSON. The learning-rate
 //! schedule, the order of the data and the random starts are functions of the position and of the
@@ -20,6 +21,7 @@ use backbone::source::Identity;
 use burn::tensor::TensorData;
 use ptuning_core::objective::Scores;
 use ptuning_core::prompt_encoder::EncoderConfig;
+use ptuning_core::verbalizer::OpenVocabulary;
 use serde::{Deserialize, Serialize};
 
 pub use error::CheckpointError;
@@ -45,8 +47,8 @@ pub struct Position {
     pub seconds: f64,
     /// Best dev scores so far, and their epoch.
     pub best: Option<(usize, Scores)>,
-    /// Whether training has come to its end.
-    pub finished: bool,
+    /// Whether patience ran out.
+    pub stopped: bool,
 }
 
 /// What a checkpoint says about itself.
@@ -79,6 +81,8 @@ pub struct Checkpoint {
     pub encoder: BTreeMap<String, TensorData>,
     /// Optimiser, by parameter and moment.
     pub optimizer: BTreeMap<String, TensorData>,
+    /// Which words may answer.
+    pub verbalizer: OpenVocabulary,
 }
 
 impl Checkpoint {
@@ -91,6 +95,9 @@ impl Checkpoint {
         for (prefix, part) in [("encoder", &self.encoder), ("optimizer", &self.optimizer)] {
             tensors
                 .extend(part.iter().map(|(name, data)| (format!("{prefix}.{name}"), data.clone())));
+        }
+        if let Some(ids) = self.verbalizer.ids() {
+            tensors.insert("candidates".to_owned(), id_tensor(ids));
         }
         let header = serde_json::to_string(&self.header)
             .map_err(|source| CheckpointError::Metadata { file: path.to_owned(), source })?;
@@ -124,13 +131,22 @@ impl Checkpoint {
         let header = serde_json::from_str(text).map_err(metadata)?;
         let mut encoder = BTreeMap::new();
         let mut optimizer = BTreeMap::new();
+        let mut verbalizer = OpenVocabulary::whole();
         for (name, data) in tensors {
             if let Some(name) = name.strip_prefix("encoder.") {
                 encoder.insert(name.to_owned(), data);
             } else if let Some(name) = name.strip_prefix("optimizer.") {
                 optimizer.insert(name.to_owned(), data);
+            } else if name == "candidates" {
+                verbalizer = OpenVocabulary::candidates(data.iter::<u32>());
             }
         }
-        Ok(Self { header, encoder, optimizer })
+        Ok(Self { header, encoder, optimizer, verbalizer })
     }
+}
+
+/// Vocabulary ids as a tensor to write.
+pub(crate) fn id_tensor(ids: Vec<u32>) -> TensorData {
+    let count = ids.len();
+    TensorData::new(ids, [count])
 }

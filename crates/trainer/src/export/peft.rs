@@ -9,6 +9,7 @@ use std::path::Path;
 
 use backbone::Backbone;
 use burn::tensor::Tensor;
+use ptuning_core::language_model::Tokenize;
 use ptuning_core::objective::ids;
 use ptuning_core::template::SegmentKind;
 use serde_json::json;
@@ -36,6 +37,9 @@ pub fn export_peft(
     let vectors = prompt.vectors.clone().ok_or(Error::NothingToLearn)?;
     if !template.is_prefix_only() {
         return Err(Error::NotAPrefix { template: template.source().to_owned() });
+    }
+    if !backbone.tokenizer.special().prefix.is_empty() {
+        return Err(Error::SpecialTokenFirst);
     }
     // Tied virtual tokens stand several times: PEFT has a row for each place.
     let rows = prompt.template.prefix_virtual_tokens();

@@ -17,7 +17,7 @@ use backbone::source::Identity;
 use burn::tensor::{Tensor, TensorData};
 use ptuning_core::verbalizer::OpenVocabulary;
 
-use crate::checkpoint::{CheckpointError, read_tensors, write_tensors};
+use crate::checkpoint::{CheckpointError, id_tensor, read_tensors, write_tensors};
 use crate::error::Error;
 use crate::prompt::Prompt;
 use crate::task::bind;
@@ -127,8 +127,7 @@ pub fn export_safetensors(
     let vectors = prompt.vectors.as_ref().ok_or(Error::NothingToLearn)?.to_data();
     let mut tensors = BTreeMap::from([("prompt".to_owned(), vectors.clone())]);
     if let Some(ids) = prompt.verbalizer.ids() {
-        let count = ids.len();
-        tensors.insert("candidates".to_owned(), TensorData::new(ids, [count]));
+        tensors.insert("candidates".to_owned(), id_tensor(ids));
     }
     let json = |source| CheckpointError::Metadata { file: path.to_owned(), source };
     let names: Vec<&str> =

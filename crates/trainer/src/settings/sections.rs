@@ -257,7 +257,7 @@ pub struct EvalSettings {
     /// A template without virtual tokens to compare with, unparsed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub manual: Option<String>,
-    /// The k of P@k beside P@1, and how many answers a prediction lists; at least 1.
+    /// How many answers a prediction lists; at least 1.
     pub top_k: usize,
     /// Examples per batch, at least 1.
     pub batch_size: usize,
