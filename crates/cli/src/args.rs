@@ -43,7 +43,7 @@ pub struct Overrides {
     /// Set a key of the config: `train.lr=3e-4`, `template.text="[h:6] [x] [z]"`; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Device: flex, wgpu[:N], vulkan[:N], cuda[:N] or tch[:N]; `ptune doctor` lists them.
+    /// Device: flex, wgpu, vulkan, cuda or tch, or one of several as in cuda:1; `ptune doctor` lists them.
     #[arg(long)]
     pub device: Option<String>,
 }
