@@ -8,6 +8,7 @@ mod commands;
 mod exit;
 mod interrupt;
 mod progress;
+mod shell;
 mod tables;
 
 use clap::Parser;

@@ -99,7 +99,7 @@ impl Drawn {
                 let epoch = position.epoch + 1;
                 self.bar.set_position(position.step as u64);
                 let message = format!(
-                    "epoch {epoch}/{} loss {loss:.3} {speed:.1} examples/s{}",
+                    "epoch {epoch}/{}, loss {loss:.3}, {speed:.1} examples/s{}",
                     self.epochs, self.dev
                 );
                 self.bar.set_message(message.clone());
@@ -118,7 +118,7 @@ impl Drawn {
             Event::Epoch { metric: Metric::Epoch { epoch, train_loss, dev, best, .. } } => {
                 self.last_step = Some(Instant::now());
                 let p1 = 100.0 * dev.precision_at_1;
-                self.dev = format!(" dev P@1 {p1:.1}");
+                self.dev = format!(", dev P@1 {p1:.1}");
                 if *epoch == self.epochs {
                     self.bar.finish_and_clear();
                 }
@@ -149,7 +149,7 @@ impl Drawn {
 fn bar(steps: u64) -> ProgressBar {
     let bar = ProgressBar::new(steps);
     // The template is a constant that a test draws once.
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}, {eta} left") {
+    if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta} left") {
         bar.set_style(style);
     }
     bar

@@ -85,11 +85,19 @@ pub enum Error {
     },
     /// No example of a split can be used.
     #[error(
-        "the {split} split has no usable example: of {total}, {several_tokens} have an answer of several tokens \
+        "{}: the {split} split has no usable example: of {total}, {several_tokens} have an answer of several tokens \
          and {not_candidate} an answer that is not a candidate\n\
-         hint: `candidates = \"dataset\"` takes the data's own answers as candidates"
+         hint: {}",
+        file.display(),
+        if not_candidate > &0 {
+            "`data.candidates = \"dataset\"` takes the data's own answers as candidates"
+        } else {
+            "an answer has to be one token of the backbone's tokenizer, such as a frequent word"
+        }
     )]
     NoExamples {
+        /// Its file.
+        file: PathBuf,
         /// Which one.
         split: Split,
         /// Examples read.
@@ -131,6 +139,16 @@ pub enum Error {
         folder.display()
     )]
     RunExists {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Something that is no run stands where the run folder is to be.
+    #[error(
+        "{}: is there already and is not a run; it is not replaced\n\
+         hint: --name NAME trains beside it",
+        folder.display()
+    )]
+    NotReplaced {
         /// The folder.
         folder: PathBuf,
     },

@@ -123,6 +123,23 @@ pub fn evaluate(task: &Task, prompt: Option<&Prompt>, split: Split) -> Result<Ev
     })
 }
 
+/// Meets everything that judging the trained prompt could trip over, before it is trained.
+///
+/// # Errors
+/// As [`evaluate`], for each of `eval.splits`.
+pub fn check(task: &Task) -> Result<(), Error> {
+    let template = task.bind("template.text", &task.settings.template.text)?;
+    let verbalizer = task.verbalizer(&template);
+    let manual = manual_template(task, false)?;
+    for &split in &task.settings.eval.splits {
+        let (items, _) = task.encode(split, &template, &verbalizer)?;
+        if let Some((manual, _)) = &manual {
+            same_examples(task, split, manual, &items)?;
+        }
+    }
+    Ok(())
+}
+
 /// The manual template to compare with; when it is all there is to score, the config's own template
 /// if that is plain words, else `eval.manual`.
 fn manual_template(

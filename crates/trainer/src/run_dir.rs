@@ -118,11 +118,8 @@ impl RunDir {
     pub fn create(settings: &Settings, info: &RunInfo, replace: bool) -> Result<Self, Error> {
         let path = settings.runs.join(&settings.name);
         let config = settings.to_toml()?;
+        Self::check_free(settings, replace)?;
         if path.exists() {
-            // Only what is recognisably a run is ever removed.
-            if !(replace && path.join(CONFIG).is_file() && path.join(INFO).is_file()) {
-                return Err(Error::RunExists { folder: path });
-            }
             std::fs::remove_dir_all(&path).map_err(Error::io(&path, "removed"))?;
         }
         std::fs::create_dir_all(&path).map_err(Error::io(&path, "created"))?;
@@ -140,10 +137,14 @@ impl RunDir {
     /// As [`create`](Self::create).
     pub fn check_free(settings: &Settings, replace: bool) -> Result<(), Error> {
         let path = settings.runs.join(&settings.name);
-        if path.exists() && !(replace && path.join(CONFIG).is_file() && path.join(INFO).is_file()) {
-            return Err(Error::RunExists { folder: path });
+        // Only what is recognisably a run is ever removed.
+        let is_run = path.join(CONFIG).is_file() && path.join(INFO).is_file();
+        match (path.exists(), is_run) {
+            (false, _) => Ok(()),
+            (true, true) if replace => Ok(()),
+            (true, true) => Err(Error::RunExists { folder: path }),
+            (true, false) => Err(Error::NotReplaced { folder: path }),
         }
-        Ok(())
     }
 
     /// Opens the folder of an earlier run.
@@ -277,15 +278,17 @@ impl RunDir {
     }
 }
 
-/// Runs in the same folder as `path`, the most similar name first.
+/// The most similar name among the runs beside `path`, in it, and where runs are by default.
 fn runs_near(path: &Path) -> String {
     let wanted =
         path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut names: Vec<String> = entries
-        .filter(|entry| entry.path().join(INFO).is_file())
-        .map(|entry| entry.path().display().to_string())
+    let folders = [settings::folder_of(path), path, Path::new(settings::DEFAULT_RUNS)];
+    let mut names: Vec<String> = folders
+        .into_iter()
+        .flat_map(|folder| std::fs::read_dir(folder).into_iter().flatten().flatten())
+        .map(|entry| entry.path())
+        .filter(|run| run != path && run.join(INFO).is_file() && run.join(CONFIG).is_file())
+        .map(|run| run.strip_prefix(".").unwrap_or(&run).display().to_string())
         .collect();
     names.sort_by(|a, b| {
         let likeness = |name: &String| {

@@ -1,6 +1,7 @@
 //! A task: data put into templates on a backbone, with everything dropped counted.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use backbone::Backbone;
 use backbone::tokenizer::Tokenizer;
@@ -126,6 +127,7 @@ impl Task {
         counts.used = items.len();
         if items.is_empty() {
             return Err(Error::NoExamples {
+                file: self.settings.data.file(split).map(Path::to_owned).unwrap_or_default(),
                 split,
                 total: counts.read,
                 several_tokens: counts.several_tokens,
@@ -161,7 +163,7 @@ pub fn bind(
 ///
 /// # Errors
 /// A device that cannot be opened or files that cannot be read.
-pub fn load_backbone(path: &std::path::Path, device: &Device) -> Result<Backbone, Error> {
+pub fn load_backbone(path: &Path, device: &Device) -> Result<Backbone, Error> {
     Ok(backbone::load(path, device)?)
 }
 

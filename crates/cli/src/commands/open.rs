@@ -7,6 +7,7 @@ use anyhow::Context;
 use backbone::Backbone;
 use backbone::DeviceSpec;
 use backbone::source::fetch::{self, Located};
+use ptuning_core::template::Template;
 use trainer::checkpoint::Checkpoint;
 use trainer::prompt::Prompt;
 use trainer::run_dir::RunDir;
@@ -105,6 +106,24 @@ pub struct OpenRun {
     pub prompt: Prompt,
 }
 
+/// Sections and keys that the checkpoints of a run have settled.
+pub const SETTLED: [&str; 5] = ["template", "prompt_encoder", "seed", "name", "runs"];
+
+/// Refuses overrides of what a run has settled: they would change nothing, or only its record.
+pub fn check_overrides(overrides: &[String], settled: &[&str]) -> anyhow::Result<()> {
+    for argument in overrides {
+        let key = argument.split('=').next().unwrap_or_default().trim();
+        if settled.contains(&key.split('.').next().unwrap_or_default()) {
+            return Err(Hinted {
+                message: format!("--set {argument}: `{key}` of a run that is there cannot change"),
+                hint: "`ptune train` with another --name makes a run with it".to_owned(),
+            }
+            .into());
+        }
+    }
+    Ok(())
+}
+
 /// Opens a run for use.
 pub fn run(
     path: &Path,
@@ -114,6 +133,8 @@ pub fn run(
 ) -> anyhow::Result<OpenRun> {
     let run = RunDir::open(path)?;
     let settings = run.settings(overrides)?;
+    check_overrides(overrides, &SETTLED)?;
+    check_overrides(overrides, &["train"])?;
     let file = match which {
         Which::Best => run.best(),
         Which::Last => run.last(),
@@ -134,6 +155,18 @@ pub fn run(
 
 /// Data and backbone of some settings.
 pub fn task(settings: Settings, fetching: Fetching<'_>) -> anyhow::Result<Task> {
+    // What can be seen to be wrong without a backbone should not wait for a download.
+    parse("template.text", &settings.template.text)?;
+    if let Some(manual) = &settings.eval.manual {
+        parse("eval.manual", manual)?;
+    }
     let backbone = backbone(&settings.backbone.source, &settings.device, fetching)?;
     Ok(Task::load(settings, backbone)?)
+}
+
+fn parse(setting: &'static str, text: &str) -> Result<(), trainer::Error> {
+    let parsed = Template::parse(text);
+    parsed
+        .map(|_| ())
+        .map_err(|source| trainer::Error::Template { setting, source: Box::new(source) })
 }

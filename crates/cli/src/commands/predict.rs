@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::Context;
 use backbone::Backbone;
 use ptuning_core::template::Fields;
+use serde_json::Value;
 use trainer::export::PromptFile;
 use trainer::predict::predict;
 use trainer::prompt::Prompt;
@@ -104,9 +105,17 @@ fn from_stdin(fields: &[&str]) -> anyhow::Result<Vec<Fields>> {
 pub fn parse_input(text: &str, fields: &[&str]) -> anyhow::Result<Fields> {
     let text = text.trim();
     if text.starts_with('{')
-        && let Ok(object) = serde_json::from_str::<Fields>(text)
+        && let Ok(Value::Object(object)) = serde_json::from_str(text)
     {
-        return Ok(object);
+        let text_of = |(field, value)| match value {
+            Value::String(text) => Ok((field, text)),
+            other => Err(Hinted {
+                message: format!("the field '{field}': expected text, found {other}"),
+                hint: "write it in quotes".to_owned(),
+            }
+            .into()),
+        };
+        return object.into_iter().map(text_of).collect();
     }
     match fields {
         [field] => Ok(Fields::from([((*field).to_owned(), text.to_owned())])),

@@ -2,8 +2,9 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use trainer::checkpoint::Checkpoint;
-use trainer::evaluate::evaluate;
+use anyhow::Context;
+use trainer::checkpoint::{Checkpoint, Position};
+use trainer::evaluate::{self, evaluate};
 use trainer::export::export_safetensors;
 use trainer::prompt::Prompt;
 use trainer::run_dir::{RunDir, RunInfo};
@@ -13,10 +14,10 @@ use trainer::train_loop::{End, TrainLoop};
 
 use super::open::{self, Fetching};
 use crate::args::{ResumeArgs, TrainArgs, assign};
-use crate::exit::Outcome;
+use crate::exit::{Hinted, Outcome};
 use crate::interrupt::Interrupt;
 use crate::progress::TrainProgress;
-use crate::tables;
+use crate::{shell, tables};
 
 /// A new run.
 pub fn train(args: &TrainArgs) -> anyhow::Result<Outcome> {
@@ -29,6 +30,7 @@ pub fn train(args: &TrainArgs) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Interrupted);
     };
     let mut training = TrainLoop::new(&task)?;
+    evaluate::check(&task)?;
     let info = RunInfo {
         command: std::env::args().collect(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -50,27 +52,55 @@ pub fn resume(args: &ResumeArgs) -> anyhow::Result<Outcome> {
     let run = RunDir::open(&args.run)?;
     let overrides = args.overrides.all();
     let settings = run.settings(&overrides)?;
+    open::check_overrides(&overrides, &open::SETTLED)?;
+    if !run.last().is_file() {
+        return Err(Hinted {
+            message: format!("{}: the run has nothing to go on from", run.last().display()),
+            hint: "`ptune train --force` with its config starts it again".to_owned(),
+        }
+        .into());
+    }
     let checkpoint = Checkpoint::load(&run.last())?;
+    check_epochs(&checkpoint.header.position, settings.train.epochs, &run)?;
     let interrupt = Interrupt::install();
     let Some(task) = open_task(settings, args.offline, args.quiet, &interrupt)? else {
         return Ok(Outcome::Interrupted);
     };
     let mut training = TrainLoop::new(&task)?;
-    training.restore(&checkpoint, &run.last())?;
+    training
+        .restore(&checkpoint, &run.last())
+        .with_context(|| format!("{}", run.last().display()))?;
+    evaluate::check(&task)?;
     if !overrides.is_empty() {
         run.write_settings(&task.settings)?;
     }
     run.rewind(training.position())?;
     if !args.quiet {
-        let position = training.position();
-        eprintln!(
-            "{}: going on after step {} (epoch {})",
-            run.path().display(),
-            position.step,
-            position.epoch + 1
-        );
+        let Position { step, epoch, stopped, .. } = training.position();
+        let folder = run.path().display();
+        if *stopped || *epoch >= task.settings.train.epochs {
+            eprintln!("{folder}: training has come to its end after {epoch} epochs");
+        } else {
+            eprintln!("{folder}: going on after step {step} (epoch {})", epoch + 1);
+        }
     }
     go(&task, &mut training, &run, &interrupt, args.quiet)
+}
+
+/// Refuses fewer epochs than the run has begun: what was learned cannot be taken back.
+fn check_epochs(position: &Position, epochs: usize, run: &RunDir) -> anyhow::Result<()> {
+    let begun = position.epoch + usize::from(position.step_in_epoch > 0);
+    if epochs >= begun {
+        return Ok(());
+    }
+    Err(Hinted {
+        message: format!(
+            "train.epochs: expected {begun} or more, found {epochs}: {} is past that",
+            run.path().display()
+        ),
+        hint: format!("--set train.epochs={begun} ends the run where it is"),
+    }
+    .into())
 }
 
 /// Data and backbone, or `None` if Ctrl-C came while the backbone was fetched.
@@ -110,7 +140,7 @@ fn go(
             eprintln!(
                 "saved after step {}; go on with:\n  ptune resume {}",
                 training.position().step,
-                run.path().display()
+                shell::word(&run.path().to_string_lossy())
             );
             return Ok(Outcome::Interrupted);
         }
@@ -136,13 +166,24 @@ fn go(
     run.write_evaluation(&evaluations)?;
     export_safetensors(&run.prompt(), &prompt, &task.backbone, &settings.backbone.source)?;
     if !quiet {
-        let folder = run.path().display();
+        let folder = shell::word(&run.path().to_string_lossy());
+        let inputs = example_inputs(task);
         eprintln!("prompt exported to {}\n", run.prompt().display());
-        eprintln!(
-            "next:\n  ptune predict {folder} \"Britain\" \"Japan\"\n  ptune inspect {folder}"
-        );
+        eprintln!("next:\n  ptune predict {folder} {inputs}\n  ptune inspect {folder}");
     }
     Ok(Outcome::Done)
+}
+
+/// Two inputs of dev, as words for a shell.
+fn example_inputs(task: &Task) -> String {
+    let inputs = task.data.dev.iter().take(2).map(|example| {
+        let fields = &example.fields;
+        match fields.values().next() {
+            Some(text) if fields.len() == 1 && !text.starts_with(['{', '-']) => shell::word(text),
+            _ => shell::word(&serde_json::json!(fields).to_string()),
+        }
+    });
+    inputs.collect::<Vec<_>>().join(" ")
 }
 
 fn describe(counts: &Counts) -> String {

@@ -42,7 +42,7 @@ pub enum DataError {
         path: PathBuf,
         /// Line.
         line: usize,
-        /// What the parser says; its line is always 1.
+        /// What the parser says, with the file's line.
         source: serde_json::Error,
     },
     /// A line is JSON, but not an object.

@@ -17,10 +17,12 @@ pub(super) fn rows(path: &Path) -> Result<Vec<Row>, DataError> {
 }
 
 fn row(path: &Path, line: usize, text: &str) -> Result<Row, DataError> {
-    let value: Value = serde_json::from_str(text).map_err(|source| DataError::Json {
-        path: path.to_owned(),
-        line,
-        source,
+    let value: Value = serde_json::from_str(text).map_err(|source| {
+        // Read again below as many line ends as there are above it, so that the parser, whose
+        // message is the cause, counts the file's lines.
+        let placed = format!("{}{text}", "\n".repeat(line - 1));
+        let source = serde_json::from_str::<Value>(&placed).err().unwrap_or(source);
+        DataError::Json { path: path.to_owned(), line, source }
     })?;
     let Value::Object(object) = value else {
         return Err(DataError::NotAnObject { path: path.to_owned(), line, found: kind(&value) });

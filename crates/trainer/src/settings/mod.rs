@@ -24,7 +24,11 @@ use serde::Serialize;
 
 pub use error::{Fault, Place, Problem, SettingsError};
 pub(crate) use nearest::nearest;
+pub(crate) use paths::folder_of;
 pub use sections::*;
+
+/// Folder of run folders where the settings name no other.
+pub(crate) const DEFAULT_RUNS: &str = "checkpoints/runs";
 
 /// A whole run, resolved and checked.
 #[derive(Debug, Clone, PartialEq, Serialize)]

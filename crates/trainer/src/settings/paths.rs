@@ -41,6 +41,15 @@ pub(super) fn find(typed: &str, config: &Path, from_flag: bool) -> Result<PathBu
     Err(tried)
 }
 
+/// The folder that `path` lies in; the current one for a bare name.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
+        Some(folder) => folder,
+        None => path,
+    }
+}
+
 fn shorten(path: &Path, current: &Path) -> PathBuf {
     match path.strip_prefix(current) {
         Ok(short) if !short.as_os_str().is_empty() => short.to_owned(),

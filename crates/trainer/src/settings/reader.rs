@@ -83,7 +83,7 @@ impl<'a> Reader<'a> {
 
     /// Reads text that is not blank.
     pub fn text(&mut self, key: &'static str) -> Option<Given<String>> {
-        self.read(key, "text", |node| {
+        self.read(key, "text that is not blank", |node| {
             node.string().filter(|text| !text.trim().is_empty()).map(str::to_owned)
         })
     }
@@ -251,7 +251,7 @@ fn lookup<'a>(root: &'a [Entry], key: &str) -> Option<&'a Node> {
 /// The entry of the folder of `path` whose name is nearest, as a hint.
 pub(super) fn neighbour(path: &Path) -> Option<String> {
     let wanted = path.file_name()?.to_str()?;
-    let names: Vec<String> = std::fs::read_dir(path.parent()?)
+    let names: Vec<String> = std::fs::read_dir(super::paths::folder_of(path))
         .ok()?
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .collect();

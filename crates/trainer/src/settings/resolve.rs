@@ -50,7 +50,7 @@ pub(super) fn settings(reader: &mut Reader<'_>) -> Settings {
             .read("seed", "a whole number, at least 0", |node| u64::try_from(node.integer()?).ok())
             .or_default_to(0),
         device: reader.text("device").or_default_to("flex".to_owned()),
-        runs: reader.text("runs").or_default_to("checkpoints/runs".to_owned()).into(),
+        runs: reader.text("runs").or_default_to(super::DEFAULT_RUNS.to_owned()).into(),
         backbone: backbone(reader),
         data,
         template: template(reader),
