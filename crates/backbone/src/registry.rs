@@ -39,7 +39,7 @@ pub fn load(path: &Path, device: &Device) -> Result<Backbone, LoadError> {
     let names = || FAMILIES.iter().map(|(name, _)| *name);
     let Some((_, load)) = FAMILIES.iter().find(|(name, _)| *name == found) else {
         return Err(LoadError::UnknownFamily {
-            file: source.weights.path().to_owned(),
+            file: source.config_file.clone(),
             found: found.to_owned(),
             known: names().collect::<Vec<_>>().join(", "),
             nearest: nearest(found, names()),

@@ -42,5 +42,7 @@ fn contradictions_are_named() {
     ] {
         let error = load_with(key, value);
         assert!(error.contains(expected), "{key}: {error}");
+        let file = if error.contains("tensor '") { "model.safetensors" } else { "config.json" };
+        assert!(error.contains(file), "{key}: {error}");
     }
 }

@@ -164,7 +164,7 @@ fn backbones_and_devices() {
       because: EOF while parsing a string at line 3 column 17
 
     $ --set backbone.source=foreign
-    error: ./foreign/model.safetensors: unknown model_type 'bert'; known: llama
+    error: ./foreign/config.json: unknown model_type 'bert'; known: llama
 
     $ --set backbone.source=tokenless
     error: cannot build the tokenizer of ./tokenless/tokenizer.json

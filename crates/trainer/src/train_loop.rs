@@ -13,7 +13,7 @@ use ptuning_core::template::BoundTemplate;
 use ptuning_core::verbalizer::OpenVocabulary;
 
 use crate::batches::Batching;
-use crate::checkpoint::{Checkpoint, FORMAT, Header, Position};
+use crate::checkpoint::{Checkpoint, CheckpointError, FORMAT, Header, Position};
 use crate::error::Error;
 use crate::evaluate::outcome;
 use crate::optimizer::Optimizer;
@@ -90,6 +90,7 @@ impl<'a> TrainLoop<'a> {
         file: &std::path::Path,
     ) -> Result<(), Error> {
         check_backbone(&checkpoint.header, &self.task.backbone, file)?;
+        self.check_prompt(&checkpoint.header, file)?;
         let device = self.strategy.device();
         let encoder =
             parameters::with_values(self.strategy.encoder().clone(), &checkpoint.encoder)?;
@@ -100,6 +101,22 @@ impl<'a> TrainLoop<'a> {
         self.position = checkpoint.header.position.clone();
         // More patience than before may have been asked for.
         self.position.stopped &= self.is_out_of_patience(self.position.epoch.saturating_sub(1));
+        Ok(())
+    }
+
+    /// Parameters of one encoder may fit another by name and shape; its config tells them apart.
+    fn check_prompt(&self, header: &Header, file: &std::path::Path) -> Result<(), Error> {
+        let differs = |what, expected, found| {
+            Err(CheckpointError::Differs { file: file.to_owned(), what, expected, found }.into())
+        };
+        let template = self.template.template().source();
+        if header.template != template {
+            return differs("template", format!("{template:?}"), format!("{:?}", header.template));
+        }
+        if header.encoder != self.encoder_config {
+            let (expected, found) = (self.encoder_config, header.encoder);
+            return differs("prompt encoder", format!("{expected:?}"), format!("{found:?}"));
+        }
         Ok(())
     }
 

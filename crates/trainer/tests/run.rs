@@ -194,6 +194,15 @@ fn checkpoints_refuse_what_they_do_not_fit() {
 
     let wider = common::task(&folder, &["prompt_encoder.hidden=12"]);
     let error = TrainLoop::new(&wider).unwrap().restore(&checkpoint, &run.last()).unwrap_err();
+    assert!(matches!(error, Error::Checkpoint(CheckpointError::Differs { .. })), "{error}");
+    // An MLP's parameters are all there in an LSTM's checkpoint.
+    let other = common::task(&folder, &["prompt_encoder.kind=\"mlp\""]);
+    let error = TrainLoop::new(&other).unwrap().restore(&checkpoint, &run.last()).unwrap_err();
+    assert!(matches!(error, Error::Checkpoint(CheckpointError::Differs { .. })), "{error}");
+
+    let mut cut = checkpoint.clone();
+    cut.encoder.remove("mlp.first.weight");
+    let error = TrainLoop::new(&task).unwrap().restore(&cut, &run.last()).unwrap_err();
     assert!(matches!(error, Error::Checkpoint(CheckpointError::Parameter { .. })), "{error}");
 
     let mut newer = checkpoint.clone();
@@ -242,6 +251,11 @@ fn an_export_answers_as_the_run_does() {
     let prompt = best_prompt(&task, &run);
     let file = folder.path().join("prompt.safetensors");
     export_safetensors(&file, &prompt, &task.backbone, "somewhere").unwrap();
+    let bytes = std::fs::read(&file).unwrap();
+    for _ in 0..4 {
+        export_safetensors(&file, &prompt, &task.backbone, "somewhere").unwrap();
+        assert_eq!(std::fs::read(&file).unwrap(), bytes, "the same prompt gives the same bytes");
+    }
     let export = PromptFile::load(&file).unwrap();
     assert_eq!(export.backbone_source, "somewhere");
     let back = export.prompt(&task.backbone, &file).unwrap();

@@ -96,6 +96,8 @@ fn commented_out_keys_are_valid_when_uncommented() {
     let path = repository().join("configs/lama.toml");
     let typed = [
         "data.limit=32",
+        "prompt_encoder.kind=lstm",
+        "prompt_encoder.init=normal",
         "prompt_encoder.hidden=576",
         "prompt_encoder.std=1.0",
         "train.schedule=exponential",

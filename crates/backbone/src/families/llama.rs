@@ -71,7 +71,7 @@ impl LlamaConfig {
         } else {
             return Ok(config);
         };
-        Err(LoadError::Sizes { file: source.weights.path().to_owned(), what: wrong })
+        Err(LoadError::Sizes { file: source.config_file.clone(), what: wrong })
     }
 }
 
@@ -84,7 +84,7 @@ fn rope_theta(source: &Source, loader: &Loader<'_>) -> Result<f64, LoadError> {
     match theta {
         Some(theta) if kind == "default" && theta.is_finite() && theta > 0.0 => Ok(theta),
         _ => Err(LoadError::Unsupported {
-            file: source.weights.path().to_owned(),
+            file: source.config_file.clone(),
             key: "rope_parameters".to_owned(),
             expected: "{\"rope_type\": \"default\", \"rope_theta\": …}".to_owned(),
             found: nested.to_string(),

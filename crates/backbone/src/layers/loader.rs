@@ -1,5 +1,7 @@
 //! Reading a family's tensors and its config, with errors that name what was expected.
 
+use std::path::Path;
+
 use burn::tensor::{Device, Tensor, TensorData};
 use serde_json::{Map, Value};
 
@@ -9,6 +11,7 @@ use crate::source::{Source, Weights};
 /// Reads tensors of one source onto one device.
 pub struct Loader<'a> {
     config: &'a Map<String, Value>,
+    config_file: &'a Path,
     weights: &'a dyn Weights,
     device: &'a Device,
 }
@@ -16,7 +19,12 @@ pub struct Loader<'a> {
 impl<'a> Loader<'a> {
     /// A loader of `source` for `device`.
     pub fn new(source: &'a Source, device: &'a Device) -> Self {
-        Self { config: &source.config, weights: source.weights.as_ref(), device }
+        Self {
+            config: &source.config,
+            config_file: &source.config_file,
+            weights: source.weights.as_ref(),
+            device,
+        }
     }
 
     /// The device tensors are put on.
@@ -71,7 +79,7 @@ impl<'a> Loader<'a> {
                 let expected =
                     if allowed.is_empty() { "nothing".to_owned() } else { allowed.join(" or ") };
                 Err(LoadError::Unsupported {
-                    file: self.weights.path().to_owned(),
+                    file: self.config_file.to_owned(),
                     key: key.to_owned(),
                     expected,
                     found: shortened(value),
@@ -136,7 +144,7 @@ impl<'a> Loader<'a> {
 
     fn missing(&self, key: &str, expected: &'static str) -> LoadError {
         LoadError::Config {
-            file: self.weights.path().to_owned(),
+            file: self.config_file.to_owned(),
             key: key.to_owned(),
             expected,
             found: "nothing".to_owned(),
@@ -145,7 +153,7 @@ impl<'a> Loader<'a> {
 
     fn bad(&self, key: &str, expected: &'static str, found: &Value) -> LoadError {
         LoadError::Config {
-            file: self.weights.path().to_owned(),
+            file: self.config_file.to_owned(),
             key: key.to_owned(),
             expected,
             found: shortened(found),

@@ -48,7 +48,8 @@ pub(super) fn open(folder: &Path) -> Result<Source, SourceError> {
         file: folder.file_name().unwrap_or(folder.as_os_str()).into(),
         sha256: sha256_of_parts(std::iter::once(config_bytes.as_slice()).chain(weights.headers())),
     };
-    Ok(Source { config, weights: Box::new(weights), tokenizer, identity })
+    let config_file = folder.join(CONFIG);
+    Ok(Source { config, config_file, weights: Box::new(weights), tokenizer, identity })
 }
 
 /// A file that the folder must have.

@@ -32,6 +32,8 @@ use crate::tokenizer::Tokenizer;
 pub struct Source {
     /// The keys of Hugging Face's `config.json`, also when the file was a GGUF.
     pub config: Map<String, Value>,
+    /// The file that the configuration was read from, for errors.
+    pub config_file: PathBuf,
     /// The weights, by Hugging Face's names.
     pub weights: Box<dyn Weights>,
     /// The tokenizer.

@@ -71,6 +71,18 @@ pub enum CheckpointError {
         /// In the file.
         found: Option<Vec<usize>>,
     },
+    /// Made with another prompt encoder or template.
+    #[error("{}: {what}: expected {expected} by the config, found {found}", file.display())]
+    Differs {
+        /// Which file.
+        file: PathBuf,
+        /// Template or prompt encoder.
+        what: &'static str,
+        /// By the config.
+        expected: String,
+        /// In the file.
+        found: String,
+    },
     /// A tensor of a type that prompts do not have.
     #[error("{}: tensor '{name}': expected F32 or U32, found {found}", file.display())]
     DType {

@@ -66,7 +66,26 @@ pub fn write_tensors(
     }
     let metadata: HashMap<String, String> = metadata.into_iter().collect();
     let bytes = safetensors::serialize(views, Some(metadata)).map_err(container)?;
+    let bytes = with_sorted_metadata(bytes)
+        .map_err(|source| CheckpointError::Metadata { file: path.to_owned(), source })?;
     atomically(path, &bytes)
+}
+
+/// The same file with its metadata in the order of the keys: the library's order is random, and one
+/// run should give the same bytes as another.
+fn with_sorted_metadata(bytes: Vec<u8>) -> Result<Vec<u8>, serde_json::Error> {
+    let Some((length, rest)) = bytes.split_first_chunk::<8>() else { return Ok(bytes) };
+    let (header, tensors) = rest.split_at((u64::from_le_bytes(*length) as usize).min(rest.len()));
+    let mut header: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(header)?;
+    if let Some(serde_json::Value::Object(metadata)) = header.get_mut("__metadata__") {
+        metadata.sort_keys();
+    }
+    let mut header = serde_json::to_vec(&header)?;
+    header.resize(header.len().next_multiple_of(8), b' ');
+    let mut sorted = (header.len() as u64).to_le_bytes().to_vec();
+    sorted.extend(header);
+    sorted.extend(tensors);
+    Ok(sorted)
 }
 
 /// Tensors and text metadata of a safetensors file.

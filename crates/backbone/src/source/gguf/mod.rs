@@ -61,7 +61,8 @@ pub fn open(path: &Path) -> Result<Source, SourceError> {
     let tensors = header.tensors;
     let heads = config::heads(&config);
     let weights = weights::GgufWeights::new(file, tensors, architecture, heads)?;
-    Ok(Source { config, weights: Box::new(weights), tokenizer, identity })
+    let config_file = path.to_path_buf();
+    Ok(Source { config, config_file, weights: Box::new(weights), tokenizer, identity })
 }
 
 /// Whether a file starts as a GGUF does; `false` where it cannot be read.
