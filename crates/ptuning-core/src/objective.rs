@@ -1,7 +1,7 @@
 //! Loss and ranks at the answer positions.
 
 use burn::tensor::activation::log_softmax;
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, IndexingUpdateOp, Int, Tensor, TensorData};
 
 /// Cross-entropy of each answer over the whole vocabulary, in nats.
 ///
@@ -13,6 +13,31 @@ pub fn cross_entropy(logits: Tensor<2>, answers: &[u32]) -> Tensor<1> {
     let device = logits.device();
     let targets = ids(answers, &device).reshape([answers.len(), 1]);
     log_softmax(logits, 1).gather(1, targets).neg().reshape([answers.len()])
+}
+
+/// The same losses with their gradient written by hand: softmax − one-hot.
+///
+/// Autodiff would take the loss apart and keep every piece, each as large as the logits. Here it
+/// sees a product with a constant: the second value's backward pass gives the gradient of the sum
+/// of losses divided by `examples`. Its own value means nothing.
+///
+/// # Shapes
+/// - `logits`: `[rows, vocab]`, tracked by autodiff
+/// - `answers`: one vocabulary id for each row
+/// - returns: losses, `[rows]`, untracked; and what to call `backward` on, `[1]`
+pub fn cross_entropy_backward(
+    logits: Tensor<2>,
+    answers: &[u32],
+    examples: usize,
+) -> (Tensor<1>, Tensor<1>) {
+    let plain = logits.clone().without_autodiff();
+    let targets = ids(answers, &plain.device()).reshape([answers.len(), 1]);
+    let log_probabilities = log_softmax(plain, 1);
+    let losses = log_probabilities.clone().gather(1, targets.clone()).neg();
+    let minus_one = Tensor::full([answers.len(), 1], -1.0, &losses.device());
+    let gradient = log_probabilities.exp().scatter(1, targets, minus_one, IndexingUpdateOp::Add);
+    let gradient = gradient.div_scalar(examples as f64);
+    (losses.reshape([answers.len()]), (logits * gradient).sum())
 }
 
 /// Rank of each answer among the candidates, counted from 0: how many score strictly higher.

@@ -5,7 +5,7 @@ mod common;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use common::{Bag, Words, fields};
 use ptuning_core::language_model::Objective;
-use ptuning_core::objective::{Scores, cross_entropy, ranks};
+use ptuning_core::objective::{Scores, cross_entropy, cross_entropy_backward, ranks};
 use ptuning_core::prompt_model::answer_logits;
 use ptuning_core::template::{BoundTemplate, Encoded, Template};
 use ptuning_core::verbalizer::{OpenVocabulary, single_token};
@@ -103,6 +103,27 @@ fn cross_entropy_is_minus_log_probability() {
     let loss: f32 = cross_entropy(logits, &[1]).into_scalar();
     let expected = -(1f32.exp() / (1.0 + 1f32.exp() + 2f32.exp())).ln();
     assert!((loss - expected).abs() < 1e-6);
+}
+
+#[test]
+fn the_gradient_by_hand_is_the_gradient() {
+    let values: Vec<f32> = (0..15).map(|i| (i as f32 * 1.7).sin() * 3.0).collect();
+    let logits = || {
+        let data = TensorData::new(values.clone(), [3, 5]);
+        Tensor::<2>::from_data(data, &Device::flex()).autodiff().require_grad()
+    };
+    let answers = [4, 0, 2];
+    let (taken_apart, by_hand) = (logits(), logits());
+    let losses = cross_entropy(taken_apart.clone(), &answers);
+    let expected = taken_apart.grad(&losses.clone().sum().div_scalar(7.0).backward()).unwrap();
+    let (found, objective) = cross_entropy_backward(by_hand.clone(), &answers, 7);
+    let gradient = by_hand.grad(&objective.backward()).unwrap();
+    for (a, b) in self::values(gradient).iter().zip(&self::values(expected)) {
+        assert!((a - b).abs() < 1e-6, "{a} and {b}");
+    }
+    for (a, b) in self::values(found).iter().zip(&self::values(losses.without_autodiff())) {
+        assert!((a - b).abs() < 1e-6, "{a} and {b}");
+    }
 }
 
 #[test]

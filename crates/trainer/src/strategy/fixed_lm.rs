@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor};
 use ptuning_core::language_model::LanguageModel;
-use ptuning_core::objective::cross_entropy;
+use ptuning_core::objective::cross_entropy_backward;
 use ptuning_core::prompt_encoder::PromptEncoder;
 use ptuning_core::prompt_model::answer_logits;
 use ptuning_core::template::Encoded;
@@ -48,9 +48,9 @@ impl<'a> FixedLm<'a> {
             let prompt = vectors.clone().without_autodiff().autodiff().require_grad();
             let encoded: Vec<&Encoded> = batch.iter().map(|item| &item.encoded).collect();
             let answers: Vec<u32> = batch.iter().map(|item| item.answer).collect();
-            let losses = cross_entropy(answer_logits(self.lm, Some(&prompt), &encoded), &answers);
-            let mean = losses.clone().sum().div_scalar(examples as f64);
-            let gradients = mean.backward();
+            let logits = answer_logits(self.lm, Some(&prompt), &encoded);
+            let (losses, objective) = cross_entropy_backward(logits, &answers, examples);
+            let gradients = objective.backward();
             outcome.loss_sum += losses.into_data().iter::<f64>().sum::<f64>();
             if let Some(gradient) = prompt.grad(&gradients) {
                 upstream = Some(match upstream {
