@@ -7,6 +7,8 @@ use std::str::FromStr;
 use burn::tensor::{Device, Tensor};
 use thiserror::Error;
 
+use crate::source::nearest;
+
 /// A kind of device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -120,9 +122,7 @@ impl FromStr for DeviceSpec {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let unknown = || DeviceError::Unknown {
             found: text.to_owned(),
-            nearest: crate::layers::nearest(text, Kind::ALL.map(Kind::name)).and_then(|name| {
-                Kind::ALL.map(Kind::name).into_iter().find(|known| *known == name)
-            }),
+            nearest: nearest(text, Kind::ALL.map(Kind::name)),
         };
         let (name, place) = match text.split_once(':') {
             Some((name, place)) => (name, Some(place)),

@@ -7,8 +7,7 @@ use ptuning_core::language_model::LanguageModel;
 
 use crate::error::LoadError;
 use crate::families::llama::Llama;
-use crate::layers::nearest;
-use crate::source::{self, Identity, Source};
+use crate::source::{self, Identity, Source, nearest};
 use crate::tokenizer::Tokenizer;
 
 type Load = fn(&Source, &Device) -> Result<Box<dyn LanguageModel>, LoadError>;
@@ -42,7 +41,7 @@ pub fn load(path: &Path, device: &Device) -> Result<Backbone, LoadError> {
             file: source.config_file.clone(),
             found: found.to_owned(),
             known: names().collect::<Vec<_>>().join(", "),
-            nearest: nearest(found, names()),
+            nearest: nearest(found, names()).map(str::to_owned),
         });
     };
     let model = load(&source, device)?;

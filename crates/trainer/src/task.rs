@@ -5,7 +5,6 @@ use std::path::Path;
 
 use backbone::Backbone;
 use backbone::tokenizer::Tokenizer;
-use burn::tensor::Device;
 use ptuning_core::language_model::Tokenize;
 use ptuning_core::template::{BoundTemplate, Encoded, Template};
 use ptuning_core::verbalizer::{OpenVocabulary, single_token};
@@ -157,14 +156,6 @@ pub fn bind(
     let model = &backbone.model;
     BoundTemplate::bind(template, &backbone.tokenizer, model.objective(), model.max_positions())
         .map_err(|source| Error::Bind { setting, source })
-}
-
-/// Loads the backbone of some settings onto their device.
-///
-/// # Errors
-/// A device that cannot be opened or files that cannot be read.
-pub fn load_backbone(path: &Path, device: &Device) -> Result<Backbone, Error> {
-    Ok(backbone::load(path, device)?)
 }
 
 /// What the majority of the train split would answer: train answers by how often they occur.

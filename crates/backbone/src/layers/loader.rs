@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use serde_json::{Map, Value};
 
 use crate::error::LoadError;
-use crate::source::{Source, Weights};
+use crate::source::{Source, Weights, nearest};
 
 /// Reads tensors of one source onto one device.
 pub struct Loader<'a> {
@@ -137,7 +137,8 @@ impl<'a> Loader<'a> {
             None => Err(LoadError::MissingTensor {
                 file: self.weights.path().to_owned(),
                 name: name.to_owned(),
-                nearest: nearest(name, self.weights.names()),
+                nearest: nearest(name, self.weights.names().iter().map(String::as_str))
+                    .map(str::to_owned),
             }),
         }
     }
@@ -167,17 +168,4 @@ fn shortened(value: &Value) -> String {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
     }
-}
-
-/// The name most like `wanted`, if any is alike at all.
-pub(crate) fn nearest(
-    wanted: &str,
-    names: impl IntoIterator<Item = impl AsRef<str>>,
-) -> Option<String> {
-    names
-        .into_iter()
-        .map(|name| (strsim::jaro_winkler(wanted, name.as_ref()), name))
-        .filter(|(likeness, _)| *likeness > 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, name)| name.as_ref().to_owned())
 }

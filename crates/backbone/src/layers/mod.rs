@@ -10,6 +10,5 @@ mod rotary;
 pub use attention::{Mask, attention};
 pub use linear::Linear;
 pub use loader::Loader;
-pub(crate) use loader::nearest;
 pub use rms_norm::RmsNorm;
 pub use rotary::Rotary;

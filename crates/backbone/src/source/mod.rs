@@ -23,7 +23,7 @@ use serde_json::{Map, Value};
 
 pub use dtype::Dtype;
 pub use error::SourceError;
-pub(crate) use error::nearest_hint;
+pub(crate) use error::{nearest, nearest_hint};
 pub use identity::Identity;
 
 use crate::tokenizer::Tokenizer;

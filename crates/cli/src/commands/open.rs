@@ -12,7 +12,7 @@ use trainer::checkpoint::Checkpoint;
 use trainer::prompt::Prompt;
 use trainer::run_dir::RunDir;
 use trainer::settings::{Settings, Split};
-use trainer::task::{Task, load_backbone};
+use trainer::task::Task;
 
 use crate::args::{SplitArg, Which};
 use crate::exit::Hinted;
@@ -80,7 +80,7 @@ pub fn backbone(source: &str, device: &str, fetching: Fetching<'_>) -> anyhow::R
     let device = spec.open()?;
     let path = locate(source, fetching)?;
     let started = Instant::now();
-    let backbone = load_backbone(&path, &device)?;
+    let backbone = backbone::load(&path, &device)?;
     if !fetching.quiet {
         let model = &backbone.model;
         eprintln!(

@@ -102,8 +102,8 @@ pub(super) fn number_virtual_tokens(
         let starts: Vec<Option<u32>> = match count {
             Count::Number(n) => vec![None; *n],
             Count::Words(words) => {
-                let spaced = ends_with_space(template, segment.column)
-                    || template.segments().first().is_some_and(|s| s.column < segment.column);
+                // In running text a word has a space in front, but for the very first.
+                let spaced = segment.column > 1;
                 let text =
                     if spaced { format!(" {}", words.trim()) } else { words.trim().to_owned() };
                 let ids = tokenizer.ids(&text);
