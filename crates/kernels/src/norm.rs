@@ -1,0 +1,112 @@
+//! Normalisation of rows, forward and input gradient.
+
+/// How a row is normalised. Gains and biases are frozen: only the input's gradient is computed.
+#[derive(Debug, Clone)]
+pub enum Norm {
+    /// `x / √(mean(x²) + ε) · gain` (Zhang & Sennrich 2019, arXiv:1910.07467).
+    Rms {
+        /// `[hidden]`
+        gain: Vec<f32>,
+        /// ε
+        epsilon: f32,
+    },
+    /// `(x − mean(x)) / √(var(x) + ε) · gain + bias` (Ba et al. 2016, arXiv:1607.06450).
+    Layer {
+        /// `[hidden]`
+        gain: Vec<f32>,
+        /// `[hidden]`
+        bias: Vec<f32>,
+        /// ε
+        epsilon: f32,
+    },
+}
+
+/// Sums in this many strands, which the compiler keeps in vector registers.
+const STRANDS: usize = 32;
+
+#[inline(always)]
+fn sum_of(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
+    let (chunks, rest) = x.as_chunks::<STRANDS>();
+    let mut sums = [0.0f32; STRANDS];
+    for chunk in chunks {
+        for (sum, &x) in sums.iter_mut().zip(chunk) {
+            *sum += f(x);
+        }
+    }
+    sums.iter().sum::<f32>() + rest.iter().map(|&x| f(x)).sum::<f32>()
+}
+
+#[inline(always)]
+fn dot3(a: &[f32], b: &[f32], c: &[f32]) -> f32 {
+    let ((a, ra), (b, rb), (c, rc)) =
+        (a.as_chunks::<STRANDS>(), b.as_chunks::<STRANDS>(), c.as_chunks::<STRANDS>());
+    let mut sums = [0.0f32; STRANDS];
+    for ((a, b), c) in a.iter().zip(b).zip(c) {
+        for i in 0..STRANDS {
+            sums[i] += a[i] * b[i] * c[i];
+        }
+    }
+    let rest: f32 = ra.iter().zip(rb).zip(rc).map(|((a, b), c)| a * b * c).sum();
+    sums.iter().sum::<f32>() + rest
+}
+
+impl Norm {
+    /// Width of a row.
+    pub fn width(&self) -> usize {
+        match self {
+            Self::Rms { gain, .. } | Self::Layer { gain, .. } => gain.len(),
+        }
+    }
+
+    /// Normalises one row.
+    #[inline(always)]
+    pub(crate) fn forward(&self, x: &[f32], y: &mut [f32]) {
+        match self {
+            Self::Rms { gain, epsilon } => {
+                let scale = (sum_of(x, |x| x * x) / x.len() as f32 + epsilon).sqrt().recip();
+                for ((y, x), gain) in y.iter_mut().zip(x).zip(gain) {
+                    *y = x * scale * gain;
+                }
+            }
+            Self::Layer { gain, bias, epsilon } => {
+                let (mean, scale) = moments(x, *epsilon);
+                for (((y, x), gain), bias) in y.iter_mut().zip(x).zip(gain).zip(bias) {
+                    *y = (x - mean) * scale * gain + bias;
+                }
+            }
+        }
+    }
+
+    /// Adds the gradient with respect to `x` to `dx`, given that of the result.
+    #[inline(always)]
+    pub(crate) fn add_gradient(&self, x: &[f32], dy: &[f32], dx: &mut [f32]) {
+        let count = x.len() as f32;
+        match self {
+            Self::Rms { gain, epsilon } => {
+                let scale = (sum_of(x, |x| x * x) / count + epsilon).sqrt().recip();
+                let along = dot3(x, dy, gain) * scale * scale * scale / count;
+                for (((dx, x), dy), gain) in dx.iter_mut().zip(x).zip(dy).zip(gain) {
+                    *dx += dy * gain * scale - x * along;
+                }
+            }
+            Self::Layer { gain, epsilon, .. } => {
+                let (mean, scale) = moments(x, *epsilon);
+                let total: f32 = dy.iter().zip(gain).map(|(dy, gain)| dy * gain).sum();
+                let along = (dot3(x, dy, gain) - mean * total) * scale * scale / count;
+                let shift = total / count;
+                for (((dx, x), dy), gain) in dx.iter_mut().zip(x).zip(dy).zip(gain) {
+                    *dx += (dy * gain - shift - (x - mean) * along) * scale;
+                }
+            }
+        }
+    }
+}
+
+/// Mean and `1 / √(variance + ε)`.
+#[inline(always)]
+fn moments(x: &[f32], epsilon: f32) -> (f32, f32) {
+    let count = x.len() as f32;
+    let mean = sum_of(x, |x| x) / count;
+    let variance = sum_of(x, |x| (x - mean) * (x - mean)) / count;
+    (mean, (variance + epsilon).sqrt().recip())
+}

@@ -1,0 +1,420 @@
+//! The backward pass: the gradient with respect to the input, layer by layer from the last.
+//!
+//! The same rule as in the forward pass: a member writes what is its own until the next barrier.
+
+use std::ops::Range;
+use std::sync::PoisonError;
+
+use super::buffers::{Own, Work};
+use super::forward::{LayerView, Pass, Place, forward_layer, own_columns, queries, row};
+use super::{Layer, Memory, Order, Plan, Stack, Tape};
+use crate::attention::{self, Inputs, add};
+use crate::gemm::{self, Job, Side, Term};
+use crate::rotary::Rotary;
+use crate::shared::Shared;
+use crate::simd::dispatch;
+use crate::team::{Member, Team};
+
+/// Groups of sequences whose gradients of shared rows are summed apart, whatever the team's size, so
+/// that the sum does not depend on it.
+const CHUNKS: usize = 16;
+
+/// Buffers of a backward pass.
+#[derive(Clone, Copy)]
+struct Gradients<'a> {
+    /// `[rows, hidden]`
+    d_normed: Shared<'a>,
+    /// `[rows, hidden]`
+    d_mid: Shared<'a>,
+    /// `[answers, hidden]`
+    d_answers: Shared<'a>,
+    /// `[rows, intermediate]`
+    d_up: Shared<'a>,
+    /// `[rows, intermediate]`, or empty
+    d_gate: Shared<'a>,
+    /// `[rows, heads · head_dim]`
+    d_context: Shared<'a>,
+    /// `[rows, heads · head_dim]`
+    dq: Shared<'a>,
+    /// `[rows, kv_heads · head_dim]`
+    dk: Shared<'a>,
+    /// `[rows, kv_heads · head_dim]`
+    dv: Shared<'a>,
+    /// `[units][kv_heads][2][prefix][head_dim]`
+    shared_rows: Shared<'a>,
+}
+
+/// What a backward pass goes through: the forward pass's views and its own buffers.
+struct Backward<'a> {
+    stack: &'a Stack,
+    plan: &'a Plan,
+    rotary: Option<&'a Rotary>,
+    units: &'a [Range<usize>],
+    gradients: Gradients<'a>,
+}
+
+/// A layer and its gradients.
+#[derive(Clone, Copy)]
+struct Step<'a> {
+    layer: &'a Layer,
+    last: bool,
+    x: Shared<'a>,
+    tape: LayerView<'a>,
+    /// `[out, hidden]`
+    dy: Shared<'a>,
+    /// `[rows, hidden]`
+    dx: Shared<'a>,
+}
+
+/// Sequences in groups: the shared rows' own sequence, then the examples in [`CHUNKS`] parts.
+fn units(plan: &Plan) -> Vec<Range<usize>> {
+    let first = usize::from(plan.prefix > 0);
+    let examples = plan.sequences.len() - first;
+    let parts = CHUNKS.min(examples);
+    let part = |i: usize| first + examples * i / parts..first + examples * (i + 1) / parts;
+    (first > 0).then_some(0..1).into_iter().chain((0..parts).map(part)).collect()
+}
+
+impl Stack {
+    pub(super) fn run_backward(&self, dy: &[f32], tape: &Tape) -> Vec<f32> {
+        let (shape, plan, hidden) = (&self.shape, &tape.plan, self.shape.hidden);
+        let (rows, heads) = (plan.rows(), shape.heads());
+        assert_eq!(dy.len(), plan.answers() * hidden, "answer rows of the batch");
+        let Some(work) = &tape.work else { return Vec::new() };
+        let mut work = work.lock().unwrap_or_else(PoisonError::into_inner);
+        let rotary = self.rotary(plan);
+        let units = units(plan);
+        let gate = if shape.gated { rows * shape.intermediate } else { 0 };
+        let sizes = [
+            rows * hidden,
+            rows * hidden,
+            plan.answers() * hidden,
+            rows * shape.intermediate,
+            gate,
+            rows * heads.query_width(),
+            rows * heads.query_width(),
+            rows * heads.key_width(),
+            rows * heads.key_width(),
+            units.len() * heads.kv_heads * 2 * plan.prefix * heads.head_dim,
+            rows * hidden,
+            rows * hidden,
+        ];
+        let mut buffers = sizes.map(|len| self.pool.take(len));
+        buffers[10][..dy.len()].copy_from_slice(dy);
+        let mut result = vec![0.0; rows * hidden];
+        {
+            let [
+                d_normed,
+                d_mid,
+                d_answers,
+                d_up,
+                d_gate,
+                d_context,
+                dq,
+                dk,
+                dv,
+                shared_rows,
+                a,
+                b,
+            ] = buffers.each_mut().map(|buffer| Shared::new(buffer));
+            let gradients = Gradients {
+                d_normed,
+                d_mid,
+                d_answers,
+                d_up,
+                d_gate,
+                d_context,
+                dq,
+                dk,
+                dv,
+                shared_rows,
+            };
+            let backward =
+                Backward { stack: self, plan, rotary: rotary.as_ref(), units: &units, gradients };
+            backward.run(&mut work, tape.memory, [a, b], Shared::new(&mut result));
+        }
+        self.pool.give(buffers);
+        result
+    }
+}
+
+impl Backward<'_> {
+    fn run(&self, work: &mut Work, memory: Memory, dys: [Shared<'_>; 2], result: Shared<'_>) {
+        let inputs: Vec<Shared<'_>> = work.inputs.iter_mut().map(|b| Shared::new(b)).collect();
+        let tapes: Vec<LayerView<'_>> = work.layers.iter_mut().map(LayerView::new).collect();
+        let pass = Pass {
+            stack: self.stack,
+            plan: self.plan,
+            rotary: self.rotary,
+            normed: Shared::new(&mut work.normed),
+            normed_answers: Shared::new(&mut work.normed_answers),
+            context: Shared::new(&mut work.context),
+            inner: Shared::new(&mut work.inner),
+        };
+        let last = Shared::new(&mut work.last);
+        let own = &work.own;
+        let layers = &self.stack.layers;
+        Team::global().run(|member| {
+            let mut own = own[member.index()].lock().unwrap_or_else(PoisonError::into_inner);
+            self.last_norm(member, last, dys[0]);
+            for (index, layer) in layers.iter().enumerate().rev() {
+                let is_last = index + 1 == layers.len();
+                let turn = (layers.len() - 1 - index) % 2;
+                let step = Step {
+                    layer,
+                    last: is_last,
+                    x: inputs[index],
+                    tape: tapes[index % tapes.len()],
+                    dy: dys[turn],
+                    dx: if index == 0 { result } else { dys[1 - turn] },
+                };
+                // The forward pass left the last layer's tape as it is.
+                if memory == Memory::Recompute && !is_last {
+                    let y = self.gradients.d_normed;
+                    let Step { x, tape, .. } = step;
+                    let place = Place { layer, last: false, x, y, tape, result: false };
+                    forward_layer(member, &pass, &place, &mut own);
+                }
+                self.layer(member, &step, &mut own);
+            }
+        });
+    }
+}
+
+/// `Σ dy·W` into a whole buffer, this member's columns.
+fn gradient<'a>(terms: &'a [Term<'a>], rows: usize, columns: usize, to: Shared<'a>) -> Job<'a> {
+    Job {
+        side: Side::Gradient,
+        terms,
+        rows,
+        to,
+        stride: columns,
+        column: 0,
+        accumulate: false,
+        bias: None,
+    }
+}
+
+impl Backward<'_> {
+    /// Through the norm behind the last layer, in place of `dy`.
+    fn last_norm(&self, member: &Member<'_>, last: Shared<'_>, dy: Shared<'_>) {
+        let Some(norm) = &self.stack.last_norm else { return };
+        let hidden = self.stack.shape.hidden;
+        dispatch(|| {
+            for index in member.share(self.plan.answers()) {
+                // SAFETY: this member's rows.
+                unsafe {
+                    let dy = dy.part(index * hidden, hidden);
+                    let given = self.gradients.d_answers.part(index * hidden, hidden);
+                    given.copy_from_slice(dy);
+                    dy.fill(0.0);
+                    norm.add_gradient(row(last, index, hidden), given, dy);
+                }
+            }
+        });
+        member.wait();
+    }
+
+    /// One layer, all members together.
+    fn layer(&self, member: &Member<'_>, step: &Step<'_>, own: &mut Own) {
+        let Self { stack, plan, gradients: g, .. } = *self;
+        let Step { layer, last, x, tape, dy, dx } = *step;
+        let hidden = stack.shape.hidden;
+        let pre = stack.shape.order == Order::Pre;
+        let rows = plan.rows();
+        let out = if last { plan.answers() } else { rows };
+        // SAFETY (all of this function): see the head of this file.
+        // The gradient that reaches the feed-forward network, in `d_mid` for a moment if post-norm.
+        let d_sum = if pre { dy } else { g.d_mid };
+        if !pre {
+            dispatch(|| unsafe {
+                for index in member.share(out) {
+                    let to = g.d_mid.part(index * hidden, hidden);
+                    to.fill(0.0);
+                    let (x, dy) = (row(tape.sum, index, hidden), row(dy, index, hidden));
+                    layer.feed_forward_norm.add_gradient(x, dy, to);
+                }
+            });
+            member.wait();
+        }
+
+        let network = &layer.feed_forward;
+        unsafe {
+            let terms = [Term { weight: &network.down().weight, x: d_sum.read() }];
+            let job = gradient(&terms, out, stack.shape.intermediate, g.d_up);
+            gemm::run(member, &[job], &mut own.panel);
+            self.activation(member, &tape, layer, out);
+        }
+        member.wait();
+
+        unsafe {
+            let up = Term { weight: &network.up().weight, x: g.d_up.read() };
+            let gate = network.gate().map(|gate| Term { weight: &gate.weight, x: g.d_gate.read() });
+            let both = [up, gate.unwrap_or(up)];
+            let terms = &both[..1 + usize::from(gate.is_some())];
+            gemm::run(member, &[gradient(terms, out, hidden, g.d_normed)], &mut own.panel);
+        }
+        member.wait();
+
+        dispatch(|| unsafe {
+            for index in member.share(out) {
+                let d_normed = g.d_normed.part(index * hidden, hidden);
+                let d_mid = g.d_mid.part(index * hidden, hidden);
+                let mid = row(tape.mid, index, hidden);
+                if pre {
+                    d_mid.copy_from_slice(row(dy, index, hidden));
+                    layer.feed_forward_norm.add_gradient(mid, d_normed, d_mid);
+                } else {
+                    add(d_normed, d_mid);
+                    d_mid.fill(0.0);
+                    layer.attention_norm.add_gradient(mid, d_normed, d_mid);
+                }
+            }
+        });
+        member.wait();
+
+        unsafe {
+            let terms = [Term { weight: &layer.output.weight, x: g.d_mid.read() }];
+            let job = gradient(&terms, out, layer.output.weight.inner(), g.d_context);
+            gemm::run(member, &[job], &mut own.panel);
+        }
+        member.wait();
+        self.attention(member, step, own);
+
+        unsafe {
+            let (query, key, value) = (&layer.query.weight, &layer.key.weight, &layer.value.weight);
+            let terms = [
+                Term { weight: key, x: g.dk.read() },
+                Term { weight: value, x: g.dv.read() },
+                Term { weight: query, x: g.dq.read() },
+            ];
+            if last {
+                let jobs = [
+                    gradient(&terms[..2], rows, hidden, g.d_normed),
+                    gradient(&terms[2..], out, hidden, g.d_answers),
+                ];
+                gemm::run(member, &jobs, &mut own.panel);
+            } else {
+                gemm::run(member, &[gradient(&terms, rows, hidden, g.d_normed)], &mut own.panel);
+            }
+        }
+        member.wait();
+
+        dispatch(|| unsafe {
+            for index in member.share(rows) {
+                let to = dx.part(index * hidden, hidden);
+                let d_normed = g.d_normed.part(index * hidden, hidden);
+                let residual = if last { plan.answer_at[index] } else { Some(index) };
+                match residual {
+                    Some(at) => to.copy_from_slice(row(g.d_mid, at, hidden)),
+                    None => to.fill(0.0),
+                }
+                if let (true, Some(at)) = (last, residual) {
+                    add(d_normed, row(g.d_answers, at, hidden));
+                }
+                if pre {
+                    layer.attention_norm.add_gradient(row(x, index, hidden), d_normed, to);
+                } else {
+                    add(to, d_normed);
+                }
+            }
+        });
+        member.wait();
+    }
+
+    /// Through the activation, on this member's own columns: `d_up` in place, and `d_gate`.
+    ///
+    /// # Safety
+    /// This member wrote those columns of `d_up` since the last barrier.
+    unsafe fn activation(
+        &self,
+        member: &Member<'_>,
+        tape: &LayerView<'_>,
+        layer: &Layer,
+        rows: usize,
+    ) {
+        let width = self.stack.shape.intermediate;
+        let columns = own_columns(member, width);
+        let activation = layer.feed_forward.activation();
+        dispatch(|| {
+            for index in 0..rows {
+                let start = index * width + columns.start;
+                let range = start..start + columns.len();
+                // SAFETY: own columns; nobody writes to the tape now.
+                unsafe {
+                    let d_up = self.gradients.d_up.part(start, columns.len());
+                    let up = &tape.up.read()[range.clone()];
+                    if self.stack.shape.gated {
+                        let gate = &tape.gate.read()[range];
+                        let d_gate = self.gradients.d_gate.part(start, columns.len());
+                        activation.gated_gradient(up, gate, d_up, d_gate);
+                    } else {
+                        activation.gradient(up, d_up);
+                    }
+                }
+            }
+        });
+    }
+
+    fn attention(&self, member: &Member<'_>, step: &Step<'_>, own: &mut Own) {
+        let Self { stack, plan, gradients: g, .. } = *self;
+        let heads = stack.shape.heads();
+        let (dim, prefix) = (heads.head_dim, plan.prefix);
+        let share = 2 * prefix * dim;
+        let tape = step.tape;
+        for task in member.share(self.units.len() * heads.kv_heads) {
+            let (unit, kv_head) = (task / heads.kv_heads, task % heads.kv_heads);
+            // SAFETY: a (unit, key head) is one member's, and so are its sums.
+            let shared_rows = unsafe { g.shared_rows.part(task * share, share) };
+            shared_rows.fill(0.0);
+            for sequence in self.units[unit].clone() {
+                let queries = queries(plan, sequence, step.last);
+                let sequence = &plan.sequences[sequence];
+                attention::Backward {
+                    heads,
+                    rotary: self.rotary,
+                    sequence,
+                    queries,
+                    kv_head,
+                    // SAFETY: complete since an earlier barrier.
+                    inputs: unsafe {
+                        Inputs { q: tape.q.read(), k: tape.k.read(), v: tape.v.read() }
+                    },
+                    // SAFETY: complete since the last barrier.
+                    d_context: unsafe { g.d_context.read() },
+                    dq: g.dq,
+                    dk: g.dk,
+                    dv: g.dv,
+                    shared_rows: if sequence.prefix > 0 { &mut *shared_rows } else { &mut [] },
+                    scratch: &mut own.attention,
+                }
+                .run();
+            }
+        }
+        member.wait();
+        if prefix == 0 {
+            return;
+        }
+        for task in member.share(heads.kv_heads * prefix) {
+            let (kv_head, position) = (task / prefix, task % prefix);
+            let start = position * heads.key_width() + kv_head * dim;
+            // SAFETY: a shared row of a key head is one member's; the sums are complete.
+            unsafe {
+                let sums = g.shared_rows.read();
+                let mut total = vec![0.0; dim];
+                for (to, which) in [(g.dk, 0), (g.dv, 1)] {
+                    total.fill(0.0);
+                    for unit in 1..self.units.len() {
+                        let part = (unit * heads.kv_heads + kv_head) * share;
+                        add(&mut total, &sums[part + (which * prefix + position) * dim..][..dim]);
+                    }
+                    if let (0, Some(rotary)) = (which, self.rotary) {
+                        rotary.turn_back(position, &mut total);
+                    }
+                    add(to.part(start, dim), &total);
+                }
+            }
+        }
+        member.wait();
+    }
+}

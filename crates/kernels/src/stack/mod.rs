@@ -1,0 +1,268 @@
+//! A stack of frozen transformer layers: forward, and the gradient with respect to its input.
+//!
+//! ```text
+//! pre-norm    x → x + O·attention(norm x) → + D·f(norm ·)            Llama, GPT-2, …
+//! post-norm   x → norm(x + O·attention(x)) → norm(· + D·f(·))        BERT, …
+//! ```
+//!
+//! Rows of a batch lie one after the other without padding; a [`Plan`] says which of them form
+//! sequences and which of them answer. The team enters a pass once and meets at barriers between the
+//! stages of a layer. Weights are frozen, so a tape keeps only what the input's gradient needs.
+
+mod backward;
+mod buffers;
+mod forward;
+mod plan;
+
+use crate::activation::Activation;
+use crate::attention::Heads;
+use crate::frozen::Frozen;
+use crate::norm::Norm;
+use crate::rotary::Rotary;
+use crate::team::Team;
+
+pub use buffers::Tape;
+use buffers::{Pool, Work};
+pub use plan::{Plan, PlanError};
+
+/// A frozen linear layer.
+pub struct Linear {
+    /// `[out, in]`
+    pub weight: Frozen,
+    /// `[out]`
+    pub bias: Option<Vec<f32>>,
+}
+
+/// A layer's feed-forward network.
+pub enum FeedForward {
+    /// `D·(f(G·x) ∘ U·x)` (Shazeer 2020, arXiv:2002.05202).
+    Gated {
+        /// G, `[intermediate, hidden]`
+        gate: Linear,
+        /// U, `[intermediate, hidden]`
+        up: Linear,
+        /// D, `[hidden, intermediate]`
+        down: Linear,
+        /// f
+        activation: Activation,
+    },
+    /// `D·f(U·x)`
+    Plain {
+        /// U, `[intermediate, hidden]`
+        up: Linear,
+        /// D, `[hidden, intermediate]`
+        down: Linear,
+        /// f
+        activation: Activation,
+    },
+}
+
+impl FeedForward {
+    fn up(&self) -> &Linear {
+        match self {
+            Self::Gated { up, .. } | Self::Plain { up, .. } => up,
+        }
+    }
+    fn gate(&self) -> Option<&Linear> {
+        match self {
+            Self::Gated { gate, .. } => Some(gate),
+            Self::Plain { .. } => None,
+        }
+    }
+    fn down(&self) -> &Linear {
+        match self {
+            Self::Gated { down, .. } | Self::Plain { down, .. } => down,
+        }
+    }
+    fn activation(&self) -> Activation {
+        match self {
+            Self::Gated { activation, .. } | Self::Plain { activation, .. } => *activation,
+        }
+    }
+}
+
+/// One layer.
+pub struct Layer {
+    /// Before attention (pre-norm) or after its residual (post-norm).
+    pub attention_norm: Norm,
+    /// `[heads · head_dim, hidden]`
+    pub query: Linear,
+    /// `[kv_heads · head_dim, hidden]`
+    pub key: Linear,
+    /// `[kv_heads · head_dim, hidden]`
+    pub value: Linear,
+    /// `[hidden, heads · head_dim]`
+    pub output: Linear,
+    /// Before the feed-forward network (pre-norm) or after its residual (post-norm).
+    pub feed_forward_norm: Norm,
+    /// The feed-forward network.
+    pub feed_forward: FeedForward,
+}
+
+/// Where a layer's norms stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Before each sublayer.
+    Pre,
+    /// After each residual.
+    Post,
+}
+
+/// What all layers share.
+#[derive(Debug, Clone)]
+pub struct Shape {
+    /// Width of a row.
+    pub hidden: usize,
+    /// Width inside the feed-forward network.
+    pub intermediate: usize,
+    /// Whether the feed-forward network has a gate.
+    pub gated: bool,
+    /// Query heads.
+    pub heads: usize,
+    /// Key and value heads; divides `heads`.
+    pub kv_heads: usize,
+    /// Width of a head.
+    pub head_dim: usize,
+    /// Whether a position sees only what stands before it.
+    pub causal: bool,
+    /// Base of the rotary frequencies, if positions are rotary.
+    pub rope_theta: Option<f64>,
+    /// Where the norms stand.
+    pub order: Order,
+}
+
+impl Shape {
+    fn heads(&self) -> Heads {
+        let Self { heads, kv_heads, head_dim, causal, .. } = *self;
+        Heads { heads, kv_heads, head_dim, causal }
+    }
+}
+
+/// What a forward pass keeps for its backward pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Memory {
+    /// Everything the gradient needs: fastest.
+    #[default]
+    Tape,
+    /// Each layer's input; the rest is computed once more.
+    Recompute,
+}
+
+/// A stack of frozen layers.
+pub struct Stack {
+    shape: Shape,
+    layers: Vec<Layer>,
+    last_norm: Option<Norm>,
+    pool: Pool,
+}
+
+impl Stack {
+    /// A stack of checked layers.
+    ///
+    /// # Panics
+    /// When a layer's sizes are not those of `shape`.
+    pub fn new(shape: Shape, layers: Vec<Layer>, last_norm: Option<Norm>) -> Self {
+        let (hidden, inner) = (shape.hidden, shape.intermediate);
+        let (queries, keys) = (shape.heads().query_width(), shape.heads().key_width());
+        let check = |linear: &Linear, out, inner| {
+            assert!(
+                linear.weight.out() == out && linear.weight.inner() == inner,
+                "a layer's sizes"
+            );
+            assert!(linear.bias.as_ref().is_none_or(|bias| bias.len() == out), "a bias's size");
+        };
+        assert!(!layers.is_empty() && shape.heads.is_multiple_of(shape.kv_heads), "heads");
+        for layer in &layers {
+            check(&layer.query, queries, hidden);
+            check(&layer.key, keys, hidden);
+            check(&layer.value, keys, hidden);
+            check(&layer.output, hidden, queries);
+            check(layer.feed_forward.up(), inner, hidden);
+            check(layer.feed_forward.down(), hidden, inner);
+            let gate = layer.feed_forward.gate();
+            assert!(gate.is_some() == shape.gated, "a gate");
+            if let Some(gate) = gate {
+                check(gate, inner, hidden);
+            }
+            assert!(
+                layer.attention_norm.width() == hidden && layer.feed_forward_norm.width() == hidden,
+                "a norm's size"
+            );
+        }
+        Self { shape, layers, last_norm, pool: Pool::default() }
+    }
+
+    /// What all layers share.
+    pub fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// Number of layers.
+    pub fn layers(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// Bytes that the weights take.
+    pub fn bytes(&self) -> usize {
+        let linear = |linear: &Linear| {
+            linear.weight.bytes() + linear.bias.as_ref().map_or(0, |bias| 4 * bias.len())
+        };
+        self.layers
+            .iter()
+            .map(|layer| {
+                [&layer.query, &layer.key, &layer.value, &layer.output]
+                    .map(linear)
+                    .iter()
+                    .sum::<usize>()
+                    + [layer.feed_forward.up(), layer.feed_forward.down()]
+                        .map(linear)
+                        .iter()
+                        .sum::<usize>()
+                    + layer.feed_forward.gate().map_or(0, linear)
+            })
+            .sum()
+    }
+
+    fn rotary(&self, plan: &Plan) -> Option<Rotary> {
+        let theta = self.shape.rope_theta?;
+        Some(Rotary::new(plan.longest(), self.shape.head_dim, theta))
+    }
+
+    /// The answer rows of the last layer, normalised: `[answers, hidden]`.
+    ///
+    /// # Shapes
+    /// - `x`: `[rows, hidden]`, as the plan lays it out
+    ///
+    /// # Panics
+    /// When `x` is not as long as the plan says.
+    pub fn forward(&self, x: &[f32], plan: &Plan) -> Vec<f32> {
+        let mut work = Work::new(&self.shape, plan, 1, Team::global().count(), &self.pool);
+        let y = self.run_forward(x, plan, &mut work);
+        work.give_back(&self.pool);
+        y
+    }
+
+    /// As [`forward`](Self::forward), with what [`gradient`](Self::gradient) needs.
+    pub fn forward_taped(&self, x: &[f32], plan: &Plan, memory: Memory) -> (Vec<f32>, Tape) {
+        let kept = match memory {
+            Memory::Tape => self.layers.len(),
+            Memory::Recompute => 1,
+        };
+        let members = Team::global().count();
+        let mut work = Work::new(&self.shape, plan, kept, members, &self.pool);
+        work.keep_inputs(&self.shape, plan, self.layers.len(), &self.pool);
+        let y = self.run_forward(x, plan, &mut work);
+        (y, Tape::new(work, plan.clone(), memory, self.pool.clone()))
+    }
+
+    /// Gradient with respect to the input, `[rows, hidden]`.
+    ///
+    /// # Shapes
+    /// - `dy`: gradient of the result, `[answers, hidden]`
+    ///
+    /// # Panics
+    /// When `dy` is not as long as the tape's plan says.
+    pub fn gradient(&self, dy: &[f32], tape: &Tape) -> Vec<f32> {
+        self.run_backward(dy, tape)
+    }
+}

@@ -1,0 +1,306 @@
+//! A transformer in plain f64 loops, to hold the kernels against.
+
+use kernels::activation::Activation;
+use kernels::frozen::{Frozen, Values};
+use kernels::norm::Norm;
+use kernels::stack::{FeedForward, Layer, Linear, Order, Shape, Stack};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// Numbers in ±1.
+pub fn random(count: usize, seed: u64) -> Vec<f32> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    (0..count).map(|_| rng.random_range(-1.0..1.0)).collect()
+}
+
+/// `[out, in]` and a bias.
+struct Plain {
+    out: usize,
+    weight: Vec<f32>,
+    bias: Option<Vec<f32>>,
+}
+
+struct PlainLayer {
+    norms: [(Vec<f32>, Vec<f32>); 2],
+    /// Query, key, value, output, gate, up, down.
+    linears: [Plain; 7],
+}
+
+/// A model of random weights.
+pub struct Model {
+    pub hidden: usize,
+    pub causal: bool,
+    pub order: Order,
+    intermediate: usize,
+    heads: usize,
+    kv_heads: usize,
+    head_dim: usize,
+    rope_theta: Option<f64>,
+    activation: Activation,
+    gated: bool,
+    layer_norm: bool,
+    layers: Vec<PlainLayer>,
+}
+
+const EPSILON: f32 = 1e-5;
+
+impl Model {
+    /// Pre- and post-norm, both norms, gated and plain, grouped queries or not, odd sizes.
+    pub fn samples() -> Vec<Self> {
+        let llama = Self {
+            hidden: 24,
+            causal: true,
+            order: Order::Pre,
+            intermediate: 40,
+            heads: 6,
+            kv_heads: 2,
+            head_dim: 6,
+            rope_theta: Some(100.0),
+            activation: Activation::Silu,
+            gated: true,
+            layer_norm: false,
+            layers: Vec::new(),
+        };
+        let bert = Self {
+            hidden: 33,
+            causal: false,
+            order: Order::Post,
+            intermediate: 70,
+            heads: 3,
+            kv_heads: 3,
+            head_dim: 11,
+            rope_theta: None,
+            activation: Activation::Gelu,
+            gated: false,
+            layer_norm: true,
+            layers: Vec::new(),
+        };
+        let gpt = Self {
+            hidden: 32,
+            causal: true,
+            order: Order::Pre,
+            intermediate: 48,
+            heads: 2,
+            kv_heads: 2,
+            head_dim: 16,
+            rope_theta: None,
+            activation: Activation::GeluTanh,
+            gated: false,
+            layer_norm: true,
+            layers: Vec::new(),
+        };
+        vec![llama.filled(3, false, 1), bert.filled(2, true, 2), gpt.filled(1, true, 3)]
+    }
+
+    fn filled(mut self, layers: usize, biases: bool, seed: u64) -> Self {
+        let (h, i) = (self.hidden, self.intermediate);
+        let (q, k) = (self.heads * self.head_dim, self.kv_heads * self.head_dim);
+        let shapes = [(q, h), (k, h), (k, h), (h, q), (i, h), (i, h), (h, i)];
+        let mut seed = seed * 1000;
+        let mut numbers = |count: usize, size: f32| {
+            seed += 1;
+            random(count, seed).into_iter().map(|x| x * size).collect::<Vec<f32>>()
+        };
+        self.layers = (0..layers)
+            .map(|_| PlainLayer {
+                norms: [(); 2].map(|()| {
+                    let gain = numbers(h, 0.5).into_iter().map(|x| x + 1.0).collect();
+                    (gain, numbers(h, 0.3))
+                }),
+                linears: shapes.map(|(out, inner)| Plain {
+                    out,
+                    weight: numbers(out * inner, 1.7 / (inner as f32).sqrt()),
+                    bias: biases.then(|| numbers(out, 0.3)),
+                }),
+            })
+            .collect();
+        self
+    }
+
+    /// The same model in packed form.
+    pub fn stack(&self) -> Stack {
+        let norm = |(gain, bias): &(Vec<f32>, Vec<f32>)| {
+            if self.layer_norm {
+                Norm::Layer { gain: gain.clone(), bias: bias.clone(), epsilon: EPSILON }
+            } else {
+                Norm::Rms { gain: gain.clone(), epsilon: EPSILON }
+            }
+        };
+        let linear = |plain: &Plain| Linear {
+            weight: Frozen::new(
+                Values::F32(plain.weight.clone()),
+                plain.out,
+                plain.weight.len() / plain.out,
+            ),
+            bias: plain.bias.clone(),
+        };
+        let layers = self.layers.iter().map(|layer| {
+            let [query, key, value, output, gate, up, down] = layer.linears.each_ref().map(linear);
+            let activation = self.activation;
+            Layer {
+                attention_norm: norm(&layer.norms[0]),
+                query,
+                key,
+                value,
+                output,
+                feed_forward_norm: norm(&layer.norms[1]),
+                feed_forward: if self.gated {
+                    FeedForward::Gated { gate, up, down, activation }
+                } else {
+                    FeedForward::Plain { up, down, activation }
+                },
+            }
+        });
+        let shape = Shape {
+            hidden: self.hidden,
+            intermediate: self.intermediate,
+            gated: self.gated,
+            heads: self.heads,
+            kv_heads: self.kv_heads,
+            head_dim: self.head_dim,
+            causal: self.causal,
+            rope_theta: self.rope_theta,
+            order: self.order,
+        };
+        Stack::new(shape, layers.collect(), self.last_norm().map(|last| norm(&last)))
+    }
+
+    /// A pre-norm model ends with a norm: the first layer's once more.
+    fn last_norm(&self) -> Option<(Vec<f32>, Vec<f32>)> {
+        (self.order == Order::Pre).then(|| self.layers[0].norms[0].clone())
+    }
+
+    /// One sequence, all rows.
+    pub fn forward(&self, mut x: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
+        for layer in &self.layers {
+            let pre = self.order == Order::Pre;
+            let normed = |x: &[Vec<f64>], which: usize| -> Vec<Vec<f64>> {
+                x.iter().map(|x| self.normed(x, &layer.norms[which])).collect()
+            };
+            let input = if pre { normed(&x, 0) } else { x.clone() };
+            let attended = self.attend(&input, layer);
+            x = x.iter().zip(&attended).map(|(x, y)| sum(x, y)).collect();
+            if !pre {
+                x = normed(&x, 0);
+            }
+            let input = if pre { normed(&x, 1) } else { x.clone() };
+            let fed = input.iter().map(|x| self.feed_forward(x, layer));
+            x = x.iter().zip(fed).map(|(x, y)| sum(x, &y)).collect();
+            if !pre {
+                x = normed(&x, 1);
+            }
+        }
+        match self.last_norm() {
+            Some(last) => x.iter().map(|x| self.normed(x, &last)).collect(),
+            None => x,
+        }
+    }
+
+    fn normed(&self, x: &[f64], (gain, bias): &(Vec<f32>, Vec<f32>)) -> Vec<f64> {
+        let count = x.len() as f64;
+        let mean = if self.layer_norm { x.iter().sum::<f64>() / count } else { 0.0 };
+        let variance = x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / count;
+        let scale = 1.0 / (variance + f64::from(EPSILON)).sqrt();
+        let on = if self.layer_norm { 1.0 } else { 0.0 };
+        (x.iter().zip(gain).zip(bias))
+            .map(|((x, gain), bias)| (x - mean) * scale * f64::from(*gain) + on * f64::from(*bias))
+            .collect()
+    }
+
+    fn attend(&self, x: &[Vec<f64>], layer: &PlainLayer) -> Vec<Vec<f64>> {
+        let [query, key, value, output, ..] = &layer.linears;
+        let dim = self.head_dim;
+        let project = |linear: &Plain, turn: bool| -> Vec<Vec<f64>> {
+            let rows = x.iter().enumerate().map(|(position, x)| {
+                let mut y = apply(linear, x);
+                if let (true, Some(theta)) = (turn, self.rope_theta) {
+                    for head in y.chunks_exact_mut(dim) {
+                        for i in 0..dim / 2 {
+                            let angle = position as f64 * theta.powf(-2.0 * i as f64 / dim as f64);
+                            let (a, b) = (head[i], head[i + dim / 2]);
+                            head[i] = a * angle.cos() - b * angle.sin();
+                            head[i + dim / 2] = b * angle.cos() + a * angle.sin();
+                        }
+                    }
+                }
+                y
+            });
+            rows.collect()
+        };
+        let (q, k, v) = (project(query, true), project(key, true), project(value, false));
+        let group = self.heads / self.kv_heads;
+        let mut result = Vec::new();
+        for (position, q) in q.iter().enumerate() {
+            let mut context = vec![0.0; self.heads * dim];
+            let seen = if self.causal { position + 1 } else { x.len() };
+            for head in 0..self.heads {
+                let own = head * dim..(head + 1) * dim;
+                let theirs = head / group * dim..(head / group + 1) * dim;
+                let scores: Vec<f64> = (0..seen)
+                    .map(|other| {
+                        let dot: f64 = q[own.clone()]
+                            .iter()
+                            .zip(&k[other][theirs.clone()])
+                            .map(|(q, k)| q * k)
+                            .sum();
+                        dot / (dim as f64).sqrt()
+                    })
+                    .collect();
+                let max = scores.iter().fold(f64::NEG_INFINITY, |max, &s| max.max(s));
+                let total: f64 = scores.iter().map(|s| (s - max).exp()).sum();
+                for (other, score) in scores.iter().enumerate() {
+                    let weight = (score - max).exp() / total;
+                    for (to, v) in context[own.clone()].iter_mut().zip(&v[other][theirs.clone()]) {
+                        *to += weight * v;
+                    }
+                }
+            }
+            result.push(apply(output, &context));
+        }
+        result
+    }
+
+    fn feed_forward(&self, x: &[f64], layer: &PlainLayer) -> Vec<f64> {
+        let [.., gate, up, down] = &layer.linears;
+        let f = |x: f64| match self.activation {
+            Activation::Silu => x / (1.0 + (-x).exp()),
+            Activation::GeluTanh => {
+                let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3));
+                0.5 * x * (1.0 + inner.tanh())
+            }
+            Activation::Gelu => {
+                // erf by its Taylor series.
+                let z = x / 2.0f64.sqrt();
+                let (mut term, mut sum) = (z, z);
+                for n in 1..200 {
+                    term *= -z * z / f64::from(n);
+                    sum += term / f64::from(2 * n + 1);
+                }
+                0.5 * x * (1.0 + sum * 2.0 / std::f64::consts::PI.sqrt())
+            }
+            Activation::Relu => x.max(0.0),
+        };
+        let up = apply(up, x);
+        let inner: Vec<f64> = if self.gated {
+            apply(gate, x).iter().zip(&up).map(|(gate, up)| f(*gate) * up).collect()
+        } else {
+            up.iter().map(|&up| f(up)).collect()
+        };
+        apply(down, &inner)
+    }
+}
+
+fn apply(linear: &Plain, x: &[f64]) -> Vec<f64> {
+    let product = |row: &[f32]| row.iter().zip(x).map(|(w, x)| f64::from(*w) * x).sum::<f64>();
+    let mut y: Vec<f64> = linear.weight.chunks_exact(x.len()).map(product).collect();
+    if let Some(bias) = &linear.bias {
+        for (y, bias) in y.iter_mut().zip(bias) {
+            *y += f64::from(*bias);
+        }
+    }
+    y
+}
+
+fn sum(a: &[f64], b: &[f64]) -> Vec<f64> {
+    a.iter().zip(b).map(|(a, b)| a + b).collect()
+}
