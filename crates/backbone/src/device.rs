@@ -210,6 +210,19 @@ impl DeviceSpec {
     }
 }
 
+/// Whether a device is Burn's own CPU backend, whose tensors the kernels read in place.
+pub fn is_cpu(device: &Device) -> bool {
+    #[cfg(feature = "flex")]
+    {
+        *device == Device::flex()
+    }
+    #[cfg(not(feature = "flex"))]
+    {
+        let _ = device;
+        false
+    }
+}
+
 /// Runs `f` without the panic message on stderr: the caller turns the panic into an error.
 fn silenced<T>(f: impl FnOnce() -> T) -> T {
     let hook = std::panic::take_hook();

@@ -8,11 +8,15 @@
 pub mod device;
 pub mod error;
 pub mod families;
+#[cfg(feature = "flex")]
+mod fused;
 pub mod layers;
 pub mod registry;
 pub mod source;
 pub mod tokenizer;
+pub mod transformer;
 
 pub use device::{DeviceError, DeviceSpec};
 pub use error::LoadError;
-pub use registry::{Backbone, load};
+pub use registry::{Backbone, load, load_with};
+pub use transformer::{Memory, Options};

@@ -6,15 +6,16 @@ use burn::tensor::Device;
 use ptuning_core::language_model::LanguageModel;
 
 use crate::error::LoadError;
-use crate::families::llama::Llama;
+use crate::families::llama;
 use crate::source::{self, Identity, Source, nearest};
 use crate::tokenizer::Tokenizer;
+use crate::transformer::Options;
 
-type Load = fn(&Source, &Device) -> Result<Box<dyn LanguageModel>, LoadError>;
+type Load = fn(&Source, &Device, Options) -> Result<Box<dyn LanguageModel>, LoadError>;
 
 /// `model_type` of a Hugging Face config (or architecture of a GGUF file) → family.
 const FAMILIES: &[(&str, Load)] =
-    &[("llama", |source, device| Ok(Box::new(Llama::load(source, device)?)))];
+    &[("llama", |source, device, options| Ok(Box::new(llama::load(source, device, options)?)))];
 
 /// A loaded language model with its tokenizer.
 pub struct Backbone {
@@ -32,6 +33,14 @@ pub struct Backbone {
 /// Unreadable or hostile files, a family that is not built in, a config that contradicts the
 /// tensors.
 pub fn load(path: &Path, device: &Device) -> Result<Backbone, LoadError> {
+    load_with(path, device, Options::default())
+}
+
+/// As [`load`], to run in another way.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with(path: &Path, device: &Device, options: Options) -> Result<Backbone, LoadError> {
     let source = source::open(path)?;
     let found =
         source.config.get("model_type").and_then(|value| value.as_str()).unwrap_or_default();
@@ -44,7 +53,7 @@ pub fn load(path: &Path, device: &Device) -> Result<Backbone, LoadError> {
             nearest: nearest(found, names()).map(str::to_owned),
         });
     };
-    let model = load(&source, device)?;
+    let model = load(&source, device, options)?;
     Ok(Backbone { model, tokenizer: source.tokenizer, identity: source.identity })
 }
 

@@ -6,7 +6,7 @@
 
 mod common;
 
-use backbone::DeviceSpec;
+use backbone::{DeviceSpec, Options};
 use common::check_golden;
 use ptuning_core::prompt_encoder::{EncoderConfig, EncoderKind, Initializer, PromptEncoder};
 
@@ -17,8 +17,9 @@ fn device() -> burn::tensor::Device {
 
 #[test]
 fn logits_and_gradients_equal_transformers() {
-    check_golden("tiny_llama", &device(), 1e-4, 1e-3);
-    check_golden("tiny_llama_gqa", &device(), 1e-4, 1e-3);
+    for name in ["tiny_llama", "tiny_llama_gqa"] {
+        check_golden(name, &device(), Options::default(), 1e-4, 1e-3);
+    }
 }
 
 #[test]

@@ -1,48 +1,100 @@
 //! Tiny random Llamas against transformers: logits, gradient of the input embeddings, and what a
-//! batch must not change.
+//! batch, a way of running and a shared prefix must not change.
 
 mod common;
 
+use backbone::{Memory, Options};
 use burn::tensor::{Device, Tensor};
 use common::*;
+use ptuning_core::language_model::{LanguageModel, Layout};
 
 const MODELS: [&str; 2] = ["tiny_llama", "tiny_llama_gqa"];
+
+/// Every way of running.
+fn ways() -> Vec<Options> {
+    let mut ways = Vec::new();
+    for fused in [true, false] {
+        for answer_rows in [true, false] {
+            for memory in [Memory::Tape, Memory::Recompute] {
+                ways.push(Options { fused, answer_rows, memory, ..Options::default() });
+            }
+        }
+    }
+    ways
+}
 
 #[test]
 fn logits_and_gradients_equal_transformers() {
     for name in MODELS {
-        check_golden(name, &Device::flex(), 1e-4, 1e-3);
+        for options in ways() {
+            check_golden(name, &Device::flex(), options, 1e-4, 1e-3);
+        }
     }
 }
 
 #[test]
-fn batched_equals_single_and_padding_changes_nothing() {
+fn batched_equals_single() {
     for name in MODELS {
-        let golden = golden(name);
-        let backbone = load(name, &Device::flex());
-        let lm = backbone.model.as_ref();
-        let embeddings: Tensor<3> =
-            Tensor::from_data(golden["embeddings"].clone(), &Device::flex());
-        let together = values(lm.head(lm.encode(embeddings.clone(), &layout(&LENGTHS))));
-        for (row, length) in LENGTHS.into_iter().enumerate() {
-            let single = embeddings.clone().narrow(0, row, 1).narrow(1, 0, length);
-            let alone = values(lm.head(lm.encode(single, &layout(&[length]))));
-            let batched = &together[row * 97..(row + 1) * 97];
-            for (a, b) in alone.iter().zip(batched) {
-                assert!((a - b).abs() < 1e-5, "{name}, row {row}: {a} and {b}");
+        for options in ways() {
+            let golden = golden(name);
+            let device = Device::flex();
+            let backbone = backbone::load_with(&folder(name), &device, options).unwrap();
+            let lm = backbone.model.as_ref();
+            let embeddings = packed(&golden["embeddings"], &device);
+            let together = values(lm.head(lm.encode(embeddings.clone(), &layout(&LENGTHS))));
+            let mut start = 0;
+            for (row, length) in LENGTHS.into_iter().enumerate() {
+                let single = embeddings.clone().narrow(0, start, length);
+                start += length;
+                let alone = values(lm.head(lm.encode(single, &layout(&[length]))));
+                let batched = &together[row * 97..(row + 1) * 97];
+                for (a, b) in alone.iter().zip(batched) {
+                    assert!((a - b).abs() < 1e-5, "{name}, row {row}: {a} and {b}");
+                }
             }
         }
-        // Whatever stands in the padding.
-        let noise = Tensor::<3>::full(embeddings.dims(), 1e3, &Device::flex());
-        let mut noisy = noise;
-        for (row, length) in LENGTHS.into_iter().enumerate() {
-            let hidden = embeddings.dims()[2];
-            let real = embeddings.clone().narrow(0, row, 1).narrow(1, 0, length);
-            noisy = noisy.slice_assign([row..row + 1, 0..length, 0..hidden], real);
+    }
+}
+
+/// Logits and the gradient of their weighted sum.
+fn run(lm: &dyn LanguageModel, x: Tensor<2>, layout: &Layout) -> (Vec<f32>, Vec<f32>) {
+    let tracked = x.autodiff().require_grad();
+    let logits = lm.head(lm.encode(tracked.clone(), layout));
+    let [rows, vocab] = logits.dims();
+    let weights: Vec<f32> = (0..rows * vocab).map(|i| (i as f32 * 0.37).sin()).collect();
+    let weights = Tensor::<1>::from_floats(weights.as_slice(), &lm.device());
+    let gradients = (logits.clone() * weights.reshape([rows, vocab])).sum().backward();
+    (values(logits.without_autodiff()), values(tracked.grad(&gradients).unwrap()))
+}
+
+#[test]
+fn rows_that_stand_in_front_of_every_example_may_be_shared() {
+    for name in MODELS {
+        let device = Device::flex();
+        let hidden = golden(name)["embeddings"].shape()[2];
+        let embeddings = packed(&golden(name)["embeddings"], &device);
+        // Three rows in front of examples of 2, 1 and 6 rows.
+        let shared =
+            Layout { shared: 3, own: vec![2, 1, 6], answers: vec![(0, 4), (1, 3), (2, 8)] };
+        let plain = Layout { shared: 0, own: vec![5, 4, 9], ..shared.clone() };
+        let rows = [0, 1, 2, 3, 4, 0, 1, 2, 5, 0, 1, 2, 6, 7, 8, 9, 10, 11];
+        let x = embeddings.clone().narrow(0, 0, 12);
+        let repeated = x.clone().select(0, ptuning_core::objective::ids(&rows, &device));
+        let reference = Options { fused: false, ..Options::default() };
+        let reference = backbone::load_with(&folder(name), &device, reference).unwrap();
+        let (expected, gradient) = run(reference.model.as_ref(), repeated, &plain);
+        let mut summed = vec![0.0; 12 * hidden];
+        for (&row, gradient) in rows.iter().zip(gradient.chunks(hidden)) {
+            for (sum, x) in summed[row as usize * hidden..].iter_mut().zip(gradient) {
+                *sum += x;
+            }
         }
-        let noisy = values(lm.head(lm.encode(noisy, &layout(&LENGTHS))));
-        for (a, b) in noisy.iter().zip(&together) {
-            assert!((a - b).abs() < 1e-5, "{name}: padding changed {b} to {a}");
+        for options in ways() {
+            let backbone = backbone::load_with(&folder(name), &device, options).unwrap();
+            let (found, gradient) = run(backbone.model.as_ref(), x.clone(), &shared);
+            let data = |x: &Vec<f32>| burn::tensor::TensorData::new(x.clone(), [x.len()]);
+            let (a, b) = (relative(&found, &data(&expected)), relative(&gradient, &data(&summed)));
+            assert!(a < 1e-5 && b < 1e-5, "{name}, {options:?}: logits {a}, gradient {b}");
         }
     }
 }
@@ -50,18 +102,21 @@ fn batched_equals_single_and_padding_changes_nothing() {
 #[test]
 fn answers_may_stand_anywhere_and_several_times() {
     let golden = golden("tiny_llama_gqa");
-    let backbone = load("tiny_llama_gqa", &Device::flex());
-    let lm = backbone.model.as_ref();
-    let embeddings: Tensor<3> = Tensor::from_data(golden["embeddings"].clone(), &Device::flex());
-    let mut layout = layout(&LENGTHS);
-    layout.answers = vec![(0, 2), (0, 6), (3, 0), (3, 8)];
-    let rows = values(lm.head(lm.encode(embeddings, &layout)));
     let logits: Vec<f32> = golden["logits_from_embeddings"].iter().collect();
-    for (a, b) in rows[97..2 * 97].iter().zip(&logits[..97]) {
-        assert!((a - b).abs() < 1e-4);
-    }
-    for (a, b) in rows[3 * 97..].iter().zip(&logits[3 * 97..]) {
-        assert!((a - b).abs() < 1e-4);
+    for options in ways() {
+        let device = Device::flex();
+        let backbone = backbone::load_with(&folder("tiny_llama_gqa"), &device, options).unwrap();
+        let lm = backbone.model.as_ref();
+        let embeddings = packed(&golden["embeddings"], &device);
+        let mut layout = layout(&LENGTHS);
+        layout.answers = vec![(0, 2), (0, 6), (3, 0), (3, 8)];
+        let rows = values(lm.head(lm.encode(embeddings, &layout)));
+        for (a, b) in rows[97..2 * 97].iter().zip(&logits[..97]) {
+            assert!((a - b).abs() < 1e-4);
+        }
+        for (a, b) in rows[3 * 97..].iter().zip(&logits[3 * 97..]) {
+            assert!((a - b).abs() < 1e-4);
+        }
     }
 }
 

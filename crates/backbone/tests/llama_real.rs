@@ -8,7 +8,7 @@ mod common;
 use std::path::Path;
 
 use backbone::source::fetch::{Located, resolve};
-use burn::tensor::{Device, TensorData};
+use burn::tensor::Device;
 use common::*;
 use ptuning_core::language_model::Tokenize;
 use serde::Deserialize;
@@ -43,9 +43,8 @@ fn logits_equal_transformers() {
     let mut worst = 0f32;
     for prompt in &golden.prompts {
         assert_eq!(backbone.tokenizer.ids(&prompt.text), prompt.ids, "{}", prompt.text);
-        let ids: Vec<i64> = prompt.ids.iter().map(|&id| i64::from(id)).collect();
-        let length = ids.len();
-        let embeddings = embed(lm, &TensorData::new(ids, [1, length]));
+        let length = prompt.ids.len();
+        let embeddings = lm.embed(&prompt.ids);
         let logits = values(lm.head(lm.encode(embeddings, &layout(&[length]))));
         for &(id, expected) in prompt.top.iter().chain(&prompt.random) {
             worst = worst.max((logits[id] - expected).abs());

@@ -271,6 +271,17 @@ pub enum EncoderArg {
     Direct,
 }
 
+/// A choice of `[backbone]` that gives the same numbers in less time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Without {
+    /// Packed weights and fused operations.
+    Fused,
+    /// One pass over what stands in front of every example.
+    SharePrefix,
+    /// The last layer for answer rows alone.
+    AnswerRows,
+}
+
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example: ptune bench --backbone smollm2-135m --batch 8 --length 16 --virtual 9 --json"
@@ -291,9 +302,18 @@ pub struct BenchArgs {
     /// Virtual tokens.
     #[arg(long = "virtual", default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..=65536))]
     pub virtual_tokens: u32,
+    /// Virtual tokens that stand at the front, where all examples share them.
+    #[arg(long, default_value_t = 6)]
+    pub leading: u32,
     /// Prompt encoder.
     #[arg(long, value_enum, default_value = "lstm")]
     pub encoder: EncoderArg,
+    /// Run without one of these, to see what it gives.
+    #[arg(long, value_enum)]
+    pub without: Vec<Without>,
+    /// Keep each layer's input alone and compute the rest once more.
+    #[arg(long)]
+    pub recompute: bool,
     /// Steps to take the median of.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=100000))]
     pub steps: u32,

@@ -9,6 +9,7 @@
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
+use crate::gemm::{self, Side};
 use crate::simd::panel_width;
 
 /// Numbers of a weight matrix as a file holds them, in rows of `[out, in]`.
@@ -139,6 +140,30 @@ impl Frozen {
                 }
             }
         }
+    }
+
+    /// `x·Wᵀ`, all threads together.
+    ///
+    /// # Shapes
+    /// - `x`: `[rows, in]`
+    /// - returns: `[rows, out]`
+    ///
+    /// # Panics
+    /// When `x` is shorter than `rows` rows.
+    pub fn product(&self, x: &[f32], rows: usize) -> Vec<f32> {
+        gemm::whole(self, Side::Product, x, rows)
+    }
+
+    /// `dy·W`, all threads together: the gradient of [`product`](Self::product)'s input.
+    ///
+    /// # Shapes
+    /// - `dy`: `[rows, out]`
+    /// - returns: `[rows, in]`
+    ///
+    /// # Panics
+    /// When `dy` is shorter than `rows` rows.
+    pub fn gradient(&self, dy: &[f32], rows: usize) -> Vec<f32> {
+        gemm::whole(self, Side::Gradient, dy, rows)
     }
 
     /// Expands `W[panel's rows, columns]` transposed: `[columns][panel]`, a panel of the product.

@@ -12,7 +12,7 @@ use pulp::{Simd, WithSimd};
 use crate::frozen::{Frozen, SPLIT};
 use crate::shared::Shared;
 use crate::simd::{arch, width};
-use crate::team::Member;
+use crate::team::{Member, Team};
 
 /// Inner numbers that one expanded panel holds: 16 KiB of f32 for 16 columns.
 const DEPTH: usize = 256;
@@ -91,6 +91,23 @@ pub(crate) fn run(member: &Member<'_>, jobs: &[Job<'_>], panel: &mut Vec<f32>) {
     let total = jobs.iter().map(Job::panels).sum();
     let mine = member.share(total);
     arch().dispatch(Part { jobs, mine, panel });
+}
+
+/// One product by itself.
+pub(crate) fn whole(weight: &Frozen, side: Side, x: &[f32], rows: usize) -> Vec<f32> {
+    let terms = [Term { weight, x }];
+    let stride = match side {
+        Side::Product => weight.out(),
+        Side::Gradient => weight.inner(),
+    };
+    let mut result = vec![0.0; rows * stride];
+    let to = Shared::new(&mut result);
+    Team::global().run(|member| {
+        let job =
+            Job { side, terms: &terms, rows, to, stride, column: 0, accumulate: false, bias: None };
+        run(member, &[job], &mut Vec::new());
+    });
+    result
 }
 
 struct Part<'a> {

@@ -22,9 +22,12 @@
 //! ```
 
 pub mod activation;
+pub mod adam;
 mod attention;
 pub mod frozen;
 mod gemm;
+pub mod loss;
+pub mod lstm;
 pub mod norm;
 pub mod rotary;
 mod shared;

@@ -1,7 +1,7 @@
 //! Which vector instructions this processor has, and how the kernels are laid out for them.
 //!
 //! One source serves AVX-512, AVX2, NEON and plain scalar code: [`pulp`] picks at run time, and
-//! every kernel below is compiled once for each. Loops over slices inside [`dispatch`] are
+//! every kernel below is compiled once for each. Loops over slices inside `dispatch` are
 //! vectorised by the compiler for the instructions at hand; only the innermost product is written
 //! with explicit vectors.
 

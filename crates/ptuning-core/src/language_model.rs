@@ -11,8 +11,10 @@
 
 use std::ops::Range;
 
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
+
+use crate::objective::cross_entropy_backward;
 
 /// How a language model reads its input, which decides where an answer may stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -24,41 +26,50 @@ pub enum Objective {
     Masked,
 }
 
-/// Which rows of a padded batch are real and which of them answer.
+/// How the rows of a batch form examples.
 ///
-/// Batches are padded on the right.
+/// Rows lie one after the other without padding: first those that stand in front of every example and
+/// are computed once, then each example's own. Position `p` of an example is row `p` where `p` is
+/// shared, and one of its own rows after that.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
-    /// Tokens of each example, `batch` numbers, each between 1 and `seq`.
-    pub lengths: Vec<usize>,
-    /// Length that every example is padded to.
-    pub seq: usize,
-    /// Answer positions as (example, position), `rows` of them, in the order of the examples.
+    /// Rows in front of every example.
+    pub shared: usize,
+    /// Rows of each example after the shared ones, `batch` numbers of at least 1.
+    pub own: Vec<usize>,
+    /// Answer positions as (example, position), in ascending order, none of them shared.
     pub answers: Vec<(usize, usize)>,
 }
 
 impl Layout {
     /// Number of examples.
     pub fn batch(&self) -> usize {
-        self.lengths.len()
+        self.own.len()
     }
 
-    /// Number of answer positions.
-    pub fn rows(&self) -> usize {
+    /// Number of answer positions (`rows` in the legend of shapes).
+    pub fn answer_rows(&self) -> usize {
         self.answers.len()
     }
 
-    /// Whether some example is shorter than the batch.
-    pub fn is_padded(&self) -> bool {
-        self.lengths.iter().any(|&length| length < self.seq)
+    /// Number of rows of the batch.
+    pub fn total_rows(&self) -> usize {
+        self.shared + self.own.iter().sum::<usize>()
     }
 
-    /// Indices of the answer rows in the batch flattened to `[batch · seq, hidden]`.
-    pub fn flat_answers(&self) -> Vec<i64> {
-        self.answers
-            .iter()
-            .map(|&(example, position)| (example * self.seq + position) as i64)
-            .collect()
+    /// Positions of the longest example.
+    pub fn seq(&self) -> usize {
+        self.shared + self.own.iter().copied().max().unwrap_or(0)
+    }
+
+    /// First own row of each example.
+    pub fn starts(&self) -> Vec<usize> {
+        let mut next = self.shared;
+        let start = |own: &usize| {
+            next += own;
+            next - own
+        };
+        self.own.iter().map(start).collect()
     }
 }
 
@@ -82,22 +93,29 @@ pub trait LanguageModel: Send + Sync {
     /// The (non-autodiff) device that holds the weights.
     fn device(&self) -> Device;
 
+    /// Whether rows that stand in front of every example may be computed once ([`Layout::shared`]).
+    ///
+    /// Exact for a causal model, whose rows depend on what stands before them alone.
+    fn shares_prefix(&self) -> bool {
+        false
+    }
+
     /// The table of word embeddings, `[vocab, hidden]`.
     fn word_embeddings(&self) -> Tensor<2>;
 
     /// Looks tokens up.
     ///
     /// # Shapes
-    /// - `ids`: `[batch, seq]`
-    /// - returns: `[batch, seq, hidden]`
-    fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3>;
+    /// - `ids`: one for each row
+    /// - returns: `[rows of the batch, hidden]`
+    fn embed(&self, ids: &[u32]) -> Tensor<2>;
 
     /// Runs the layers over embeddings and returns the final hidden states of the answer rows.
     ///
     /// # Shapes
-    /// - `embeddings`: `[batch, seq, hidden]`, right-padded as `layout` says
+    /// - `embeddings`: `[rows of the batch, hidden]`, as `layout` says
     /// - returns: `[rows, hidden]`, normalised and ready for [`head`](Self::head)
-    fn encode(&self, embeddings: Tensor<3>, layout: &Layout) -> Tensor<2>;
+    fn encode(&self, embeddings: Tensor<2>, layout: &Layout) -> Tensor<2>;
 
     /// Scores the vocabulary.
     ///
@@ -105,6 +123,18 @@ pub trait LanguageModel: Send + Sync {
     /// - `hidden`: `[rows, hidden]`
     /// - returns: logits, `[rows, vocab]`
     fn head(&self, hidden: Tensor<2>) -> Tensor<2>;
+
+    /// Cross-entropy of each answer, and what to call `backward` on for the gradient of their sum
+    /// divided by `examples`: [`cross_entropy_backward`] of the [`head`](Self::head)'s scores, for
+    /// which a model may know a shorter way.
+    ///
+    /// # Shapes
+    /// - `hidden`: `[rows, hidden]`, tracked by autodiff
+    /// - `answers`: one vocabulary id for each row
+    /// - returns: losses, `[rows]`, untracked; and the objective, `[1]`
+    fn loss(&self, hidden: Tensor<2>, answers: &[u32], examples: usize) -> (Tensor<1>, Tensor<1>) {
+        cross_entropy_backward(self.head(hidden), answers, examples)
+    }
 }
 
 /// One token of an encoded text.

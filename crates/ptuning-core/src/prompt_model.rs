@@ -1,16 +1,35 @@
 //! A prompt in front of, around and inside the input of a frozen language model.
 
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::Tensor;
 
 use crate::language_model::LanguageModel;
 use crate::splice::splice;
-use crate::template::Encoded;
+use crate::template::{Encoded, Row};
 
-/// Logits of the vocabulary at the answer of each example.
+/// Final hidden states at the answer of each example.
 ///
 /// This is the one path of training, evaluation and prediction: embed, splice, layers, and only
-/// the answer rows to the head. Pass a prompt tracked by autodiff to train it; without one
+/// the answer rows go on to the head. Pass a prompt tracked by autodiff to train it; without one
 /// (`None`, a discrete template) nothing is tracked.
+///
+/// # Shapes
+/// - `prompt`: `[prompt, hidden]`
+/// - `batch`: `rows` encoded examples
+/// - returns: `[rows, hidden]`
+pub fn answer_states(
+    lm: &dyn LanguageModel,
+    prompt: Option<&Tensor<2>>,
+    batch: &[&Encoded],
+) -> Tensor<2> {
+    let (layout, rows) = Encoded::layout(batch, lm.shares_prefix());
+    let mut embeddings = lm.embed(&token_ids(&rows));
+    if let Some(prompt) = prompt {
+        embeddings = splice(embeddings, prompt.clone(), &rows);
+    }
+    lm.encode(embeddings, &layout)
+}
+
+/// Logits of the vocabulary at the answer of each example: the head on [`answer_states`].
 ///
 /// # Shapes
 /// - `prompt`: `[prompt, hidden]`
@@ -21,18 +40,14 @@ pub fn answer_logits(
     prompt: Option<&Tensor<2>>,
     batch: &[&Encoded],
 ) -> Tensor<2> {
-    let layout = Encoded::layout(batch.iter().copied());
-    let device = lm.device();
-    let mut padded = vec![0i64; layout.batch() * layout.seq];
-    for (row, encoded) in padded.chunks_mut(layout.seq).zip(batch) {
-        for (cell, &id) in row.iter_mut().zip(&encoded.ids) {
-            *cell = i64::from(id);
-        }
-    }
-    let ids = TensorData::new(padded, [layout.batch(), layout.seq]);
-    let mut embeddings = lm.embed(Tensor::<2, Int>::from_data(ids, &device));
-    if let Some(prompt) = prompt {
-        embeddings = splice(embeddings, prompt.clone(), batch);
-    }
-    lm.head(lm.encode(embeddings, &layout))
+    lm.head(answer_states(lm, prompt, batch))
+}
+
+/// Vocabulary ids of rows; a virtual token's is 0, and its embedding is replaced.
+fn token_ids(rows: &[Row]) -> Vec<u32> {
+    let id = |row: &Row| match row {
+        Row::Token(id) => *id,
+        Row::Virtual(_) => 0,
+    };
+    rows.iter().map(id).collect()
 }

@@ -2,33 +2,29 @@
 
 use burn::tensor::{Int, Tensor, TensorData};
 
-use crate::template::Encoded;
+use crate::template::Row;
 
-/// Replaces the rows at the virtual tokens' positions by the prompt's vectors.
+/// Replaces the rows of virtual tokens by the prompt's vectors.
 ///
-/// The gradient with respect to a virtual token is the sum over all the places where it stands:
-/// every example of the batch, and every tied position.
+/// The gradient with respect to a virtual token is the sum over all the rows where it stands: once
+/// for what all examples share, else once for every example, and for every tied position.
 ///
 /// # Shapes
-/// - `embeddings`: `[batch, seq, hidden]`
+/// - `embeddings`: `[rows of the batch, hidden]`
 /// - `prompt`: `[prompt, hidden]`
-/// - returns: `[batch, seq, hidden]`
-pub fn splice(embeddings: Tensor<3>, prompt: Tensor<2>, batch: &[&Encoded]) -> Tensor<3> {
-    let [rows, seq, hidden] = embeddings.dims();
+/// - returns: `[rows of the batch, hidden]`
+pub fn splice(embeddings: Tensor<2>, prompt: Tensor<2>, rows: &[Row]) -> Tensor<2> {
     let [prompt_len, _] = prompt.dims();
-    if batch.iter().all(|encoded| encoded.slots.is_empty()) {
+    if !rows.iter().any(|row| matches!(row, Row::Virtual(_))) {
         return embeddings;
     }
-    // One table, prompt first, and for each position the row to take: a plain gather, whose
+    // One table, prompt first, and for each row which of its rows to take: a plain gather, whose
     // gradient is a scatter-add, on any backend.
-    let mut source: Vec<i64> = (0..rows * seq).map(|row| (prompt_len + row) as i64).collect();
-    for (example, encoded) in batch.iter().enumerate() {
-        for slot in &encoded.slots {
-            source[example * seq + slot.position] = slot.virtual_token as i64;
-        }
-    }
-    let device = embeddings.device();
-    let table = Tensor::cat(vec![prompt, embeddings.reshape([rows * seq, hidden])], 0);
-    let source = Tensor::<1, Int>::from_data(TensorData::new(source, [rows * seq]), &device);
-    table.select(0, source).reshape([rows, seq, hidden])
+    let source = rows.iter().enumerate().map(|(index, row)| match row {
+        Row::Virtual(virtual_token) => *virtual_token as i64,
+        Row::Token(_) => (prompt_len + index) as i64,
+    });
+    let source = TensorData::new(source.collect::<Vec<i64>>(), [rows.len()]);
+    let source = Tensor::<1, Int>::from_data(source, &embeddings.device());
+    Tensor::cat(vec![prompt, embeddings], 0).select(0, source)
 }

@@ -7,7 +7,7 @@ use common::{Bag, Words, fields};
 use ptuning_core::language_model::Objective;
 use ptuning_core::objective::{Scores, cross_entropy, cross_entropy_backward, ranks};
 use ptuning_core::prompt_model::answer_logits;
-use ptuning_core::template::{BoundTemplate, Encoded, Template};
+use ptuning_core::template::{BoundTemplate, Encoded, Row, Template};
 use ptuning_core::verbalizer::{OpenVocabulary, single_token};
 
 fn setting(text: &str) -> (Bag, Vec<Encoded>, usize) {
@@ -37,6 +37,37 @@ fn batched_equals_single() {
         batch.iter().flat_map(|one| values(answer_logits(&lm, Some(&prompt), &[one]))).collect();
     for (a, b) in together.iter().zip(&alone) {
         assert!((a - b).abs() < 1e-5, "{a} and {b}");
+    }
+}
+
+#[test]
+fn what_stands_in_front_of_every_example_is_laid_out_once() {
+    let (mut lm, batch, len) = setting("[h:2] capital [x] [h:1] [z]");
+    let batch: Vec<&Encoded> = batch.iter().collect();
+    let (layout, rows) = Encoded::layout(&batch, true);
+    // h_0, h_1 and "capital"; Japan | New South Wales | the Isle of Man, and h_2 each.
+    assert_eq!((layout.shared, layout.own.clone()), (3, vec![2, 4, 5]));
+    assert_eq!((rows.len(), layout.total_rows(), layout.seq()), (14, 14, 8));
+    assert_eq!(layout.answers, [(0, 4), (1, 6), (2, 7)]);
+    assert_eq!(rows[..2], [Row::Virtual(0), Row::Virtual(1)]);
+    assert_eq!([rows[4], rows[8], rows[13]], [Row::Virtual(2); 3]);
+    let (plain, rows) = Encoded::layout(&batch, false);
+    assert_eq!((plain.shared, plain.own, rows.len()), (0, vec![5, 7, 8], 20));
+    // One example has nothing to share, and the row that answers is never shared.
+    assert_eq!(Encoded::layout(&batch[..1], true).0.shared, 0);
+    assert_eq!(Encoded::layout(&[batch[0], batch[0]], true).0.shared, 4);
+
+    let start = |i: usize| (i as f32 * 0.7).sin() / 3.0;
+    let mut both = [true, false].map(|shares| {
+        lm.shares = shares;
+        let tracked = prompt(len, start).autodiff().require_grad();
+        let loss = cross_entropy(answer_logits(&lm, Some(&tracked), &batch), &[5, 9, 11]).mean();
+        let gradient = tracked.grad(&loss.backward()).unwrap();
+        values(Tensor::cat(vec![loss.without_autodiff(), gradient.reshape([len * 6])], 0))
+    });
+    let [shared, plain] = both.each_mut();
+    for (a, b) in shared.iter().zip(plain) {
+        assert!((a - *b).abs() < 1e-5, "{a} and {b}");
     }
 }
 

@@ -23,8 +23,10 @@ pub struct Shape {
     pub batch: usize,
     /// Positions of an example, virtual tokens included.
     pub length: usize,
-    /// Virtual tokens, all at the front.
+    /// Virtual tokens.
     pub prompt: usize,
+    /// How many of them stand at the front; the others stand at the end.
+    pub leading: usize,
     /// Steps to take the median of, after one to warm up.
     pub steps: usize,
     /// Prompt encoder.
@@ -49,8 +51,10 @@ pub fn bench(backbone: &Backbone, settings: &TrainSettings, shape: Shape) -> Tim
     let mut rng = ChaCha8Rng::seed_from_u64(0);
     let item = |index| {
         let ids: Vec<u32> = (0..shape.length).map(|_| rng.random_range(0..vocab) as u32).collect();
-        let slots =
-            (0..shape.prompt).map(|slot| Slot { position: slot, virtual_token: slot }).collect();
+        let behind = shape.length - shape.prompt;
+        let position = |slot| if slot < shape.leading { slot } else { slot + behind };
+        let slot = |slot| Slot { position: position(slot), virtual_token: slot };
+        let slots = (0..shape.prompt).map(slot).collect();
         let answer = shape.length - 1;
         Item {
             answer: ids[answer],

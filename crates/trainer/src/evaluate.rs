@@ -1,10 +1,12 @@
 //! Scoring a prompt: ranks of the right answers among the candidates.
 
+use std::collections::HashMap;
+
 use burn::tensor::Tensor;
 use ptuning_core::language_model::LanguageModel;
-use ptuning_core::objective::{Scores, cross_entropy, ranks};
+use ptuning_core::objective::{Scores, cross_entropy, ids, ranks};
 use ptuning_core::prompt_model::answer_logits;
-use ptuning_core::template::Encoded;
+use ptuning_core::template::{Encoded, Row};
 use ptuning_core::verbalizer::OpenVocabulary;
 use serde::Serialize;
 
@@ -41,21 +43,44 @@ pub fn outcome(
     batch_size: usize,
 ) -> Outcome {
     let candidates = verbalizer.tensor(&lm.device());
-    let mut order: Vec<usize> = (0..items.len()).collect();
-    order.sort_by_key(|&index| items[index].encoded.ids.len());
+    let inputs = distinct_inputs(items);
     let mut outcome = Outcome { ranks: vec![0; items.len()], losses: vec![0.0; items.len()] };
-    for batch in order.chunks(batch_size.max(1)) {
-        let encoded: Vec<&Encoded> = batch.iter().map(|&index| &items[index].encoded).collect();
-        let answers: Vec<u32> = batch.iter().map(|&index| items[index].answer).collect();
+    for batch in inputs.chunks(batch_size.max(1)) {
+        let encoded: Vec<&Encoded> = batch.iter().map(|same| &items[same[0]].encoded).collect();
         let logits = answer_logits(lm, prompt, &encoded);
+        // One row for each item: an input that several items ask is repeated here, not computed.
+        let rows = (0u32..).zip(batch).flat_map(|(row, same)| same.iter().map(move |_| row));
+        let logits = match batch.iter().all(|same| same.len() == 1) {
+            true => logits,
+            false => logits.select(0, ids(&rows.collect::<Vec<_>>(), &lm.device())),
+        };
+        let indices = batch.concat();
+        let answers: Vec<u32> = indices.iter().map(|&index| items[index].answer).collect();
         let losses = cross_entropy(logits.clone(), &answers).into_data();
         let found = ranks(logits, &answers, candidates.as_ref());
-        for ((&index, rank), loss) in batch.iter().zip(found).zip(losses.iter::<f32>()) {
+        for ((index, rank), loss) in indices.into_iter().zip(found).zip(losses.iter::<f32>()) {
             outcome.ranks[index] = rank;
             outcome.losses[index] = loss;
         }
     }
     outcome
+}
+
+/// Indices of the items that ask the same input, for each distinct input; inputs of similar length
+/// stand together.
+fn distinct_inputs(items: &[Item]) -> Vec<Vec<usize>> {
+    let mut place: HashMap<Vec<Row>, usize> = HashMap::new();
+    let mut inputs: Vec<Vec<usize>> = Vec::new();
+    for (index, item) in items.iter().enumerate() {
+        let next = inputs.len();
+        let at = *place.entry(item.encoded.rows().collect()).or_insert(next);
+        if at == next {
+            inputs.push(Vec::new());
+        }
+        inputs[at].push(index);
+    }
+    inputs.sort_by_key(|same| items[same[0]].encoded.ids.len());
+    inputs
 }
 
 /// A prompt's scores on one split, beside its controls on the same examples and candidates.

@@ -1,17 +1,18 @@
 //! Adam and AdamW with PyTorch's semantics, over the parameters of a prompt encoder.
 //!
-//! The arithmetic is Burn's; its defaults are not used, because they differ from PyTorch's in ε and
-//! in weight decay. State is kept by parameter name, so that it can be saved and resumed to the
-//! bit.
+//! On the CPU one kernel passes once over value, gradient and both moments; elsewhere the arithmetic
+//! is Burn's, without its defaults, which differ from PyTorch's in ε and in weight decay. State is
+//! kept by parameter name, so that it can be saved and resumed to the bit.
 
 use std::collections::BTreeMap;
 
+use backbone::device::is_cpu;
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::{
     Adam, AdamConfig, AdamState, AdamW, AdamWConfig, AdamWState, AdaptiveMomentumState,
     Optimizer as _,
 };
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use ptuning_core::prompt_encoder::PromptEncoder;
 
 use crate::checkpoint::CheckpointError;
@@ -37,6 +38,7 @@ struct Moments {
 /// Adam or AdamW with its state.
 pub struct Optimizer {
     rule: Rule,
+    kernel: kernels::adam::Adam,
     clip_norm: Option<f64>,
     state: Vec<Option<Moments>>,
 }
@@ -57,7 +59,9 @@ impl Optimizer {
                 Rule::AdamW(config.with_epsilon(epsilon).with_weight_decay(decay).build())
             }
         };
-        Self { rule, clip_norm: settings.clip_norm, state: Vec::new() }
+        let decoupled = settings.optimizer == Kind::AdamW;
+        let kernel = kernels::adam::Adam { beta_1, beta_2, epsilon, decay, decoupled };
+        Self { rule, kernel, clip_norm: settings.clip_norm, state: Vec::new() }
     }
 
     /// One step: clips the gradients by their global norm (`torch.nn.utils.clip_grad_norm_`) and
@@ -73,8 +77,11 @@ impl Optimizer {
         }
         self.state.resize(gradients.len(), None);
         let mut gradients = gradients.into_iter().map(Some).collect::<Vec<_>>();
-        let Self { rule, state, .. } = self;
+        let Self { rule, kernel, state, .. } = self;
         parameters::update(encoder, &mut |index, value| match gradients[index].take() {
+            Some(gradient) if is_cpu(&value.device()) => {
+                kernel_step(kernel, lr, value, gradient, &mut state[index])
+            }
             Some(gradient) => one_step(rule, lr, value, gradient, &mut state[index]),
             None => value,
         })
@@ -129,6 +136,36 @@ impl Optimizer {
         }
         Ok(())
     }
+}
+
+fn kernel_step(
+    kernel: &kernels::adam::Adam,
+    lr: f64,
+    value: Tensor<1>,
+    gradient: Tensor<1>,
+    slot: &mut Option<Moments>,
+) -> Tensor<1> {
+    let device = value.device();
+    let Moments { time, first, second } = slot.take().unwrap_or_else(|| {
+        let zeros = || Tensor::zeros(value.dims(), &device);
+        Moments { time: 0, first: zeros(), second: zeros() }
+    });
+    let time = time + 1;
+    // Nobody else holds the moments, so this moves them; a shared buffer would be copied.
+    let [mut value, mut first, mut second, gradient] =
+        [value, first, second, gradient].map(|tensor| tensor.into_data().convert_dtype(DType::F32));
+    let numbers = "f32 by the line above";
+    kernel.step(
+        lr,
+        time,
+        value.as_mut_slice().expect(numbers),
+        gradient.as_slice().expect(numbers),
+        [first.as_mut_slice().expect(numbers), second.as_mut_slice().expect(numbers)],
+    );
+    let [value, first, second] =
+        [value, first, second].map(|data| Tensor::from_data(data, &device));
+    *slot = Some(Moments { time, first, second });
+    value
 }
 
 fn one_step(

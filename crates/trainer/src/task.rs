@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::data::{self, Candidates, DataSet, Example};
 use crate::error::Error;
-use crate::settings::{Settings, Split};
+use crate::settings::{BackboneSettings, MemoryMode, Settings, Split};
 
 /// An example ready for the model.
 #[derive(Debug, Clone)]
@@ -188,4 +188,14 @@ impl Majority {
         let (&id, _) = self.ranks.iter().find(|(_, rank)| **rank == 0)?;
         Some(tokenizer.decode(&[id]).trim().to_owned())
     }
+}
+
+/// How a backbone is to run, as its settings say.
+pub fn backbone_options(settings: &BackboneSettings) -> backbone::Options {
+    let BackboneSettings { fused, share_prefix, answer_rows, memory, .. } = *settings;
+    let memory = match memory {
+        MemoryMode::Tape => backbone::Memory::Tape,
+        MemoryMode::Recompute => backbone::Memory::Recompute,
+    };
+    backbone::Options { fused, share_prefix, answer_rows, memory }
 }

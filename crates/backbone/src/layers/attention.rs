@@ -12,18 +12,26 @@ pub struct Mask {
 }
 
 impl Mask {
-    /// Every position sees itself and what stands before it.
+    /// What a position sees: itself and what stands before it (causal), or every real position.
     ///
-    /// Batches are padded on the right, so padding is never before a real token and needs no mask
-    /// of its own. Each of the `group` query heads that share a key head has its rows in turn.
-    pub fn causal(layout: &Layout, group: usize, device: &Device) -> Self {
-        let seq = layout.seq;
-        if seq == 1 {
+    /// Batches are padded on the right, so for a causal model padding is never before a real token
+    /// and needs no mask of its own. Each of the `group` query heads that share a key head has its
+    /// rows in turn.
+    pub fn new(layout: &Layout, causal: bool, group: usize, device: &Device) -> Self {
+        let (batch, seq) = (layout.batch(), layout.seq());
+        let lengths: Vec<usize> = layout.own.iter().map(|own| layout.shared + own).collect();
+        let (examples, hidden): (usize, Vec<bool>) = if causal {
+            let row = |row: usize| (0..seq).map(move |key| key > row % seq);
+            (1, (0..group * seq).flat_map(row).collect())
+        } else {
+            let row = move |length: usize| (0..seq).map(move |key| key >= length);
+            let rows = |length| (0..group * seq).flat_map(move |_| row(length));
+            (batch, lengths.into_iter().flat_map(rows).collect())
+        };
+        if !hidden.contains(&true) {
             return Self { hidden: None };
         }
-        let hidden: Vec<bool> =
-            (0..group * seq).flat_map(|row| (0..seq).map(move |key| key > row % seq)).collect();
-        let hidden = TensorData::new(hidden, [1, 1, group * seq, seq]);
+        let hidden = TensorData::new(hidden, [examples, 1, group * seq, seq]);
         Self { hidden: Some(Tensor::from_data(hidden, device)) }
     }
 }

@@ -2,11 +2,13 @@
 
 use burn::tensor::Tensor;
 
-/// `y = x · Wᵀ`, several projections of one input side by side if need be.
+/// `y = x · Wᵀ + b`, several projections of one input side by side if need be.
 #[derive(Debug, Clone)]
 pub struct Linear {
     /// `[in, out]`: a transposed view of the `[out, in]` rows that checkpoints hold, not a copy.
     weight: Tensor<2>,
+    /// `[out]`
+    bias: Option<Tensor<1>>,
 }
 
 impl Linear {
@@ -15,13 +17,25 @@ impl Linear {
     /// # Shapes
     /// - `weight`: `[out, in]`
     pub fn new(weight: Tensor<2>) -> Self {
-        Self { weight: weight.transpose() }
+        Self { weight: weight.transpose(), bias: None }
+    }
+
+    /// With a bias.
+    ///
+    /// # Shapes
+    /// - `bias`: `[out]`
+    pub fn with_bias(self, bias: Tensor<1>) -> Self {
+        Self { bias: Some(bias), ..self }
     }
 
     /// # Shapes
     /// - `x`: `[rows, in]`
     /// - returns: `[rows, out]`
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        x.matmul(self.weight.clone())
+        let y = x.matmul(self.weight.clone());
+        match &self.bias {
+            Some(bias) => y + bias.clone().unsqueeze(),
+            None => y,
+        }
     }
 }

@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use kernels::frozen::Frozen;
 use serde_json::{Map, Value};
 
+use crate::device::is_cpu;
 use crate::error::LoadError;
 use crate::source::{Source, Weights, nearest};
 
@@ -14,17 +16,42 @@ pub struct Loader<'a> {
     config_file: &'a Path,
     weights: &'a dyn Weights,
     device: &'a Device,
+    packed: bool,
 }
 
 impl<'a> Loader<'a> {
-    /// A loader of `source` for `device`.
-    pub fn new(source: &'a Source, device: &'a Device) -> Self {
-        Self {
-            config: &source.config,
-            config_file: &source.config_file,
-            weights: source.weights.as_ref(),
-            device,
-        }
+    /// A loader of `source` for `device`, into packed form if `fused` and the device has it.
+    pub fn new(source: &'a Source, device: &'a Device, fused: bool) -> Self {
+        let weights = source.weights.as_ref();
+        Self::of(&source.config, &source.config_file, weights, device, fused)
+    }
+
+    /// As [`new`](Self::new), from the parts of a source.
+    pub(crate) fn of(
+        config: &'a Map<String, Value>,
+        config_file: &'a Path,
+        weights: &'a dyn Weights,
+        device: &'a Device,
+        fused: bool,
+    ) -> Self {
+        Self { config, config_file, weights, device, packed: fused && is_cpu(device) }
+    }
+
+    /// Whether weights are packed for the CPU's kernels.
+    pub fn is_packed(&self) -> bool {
+        self.packed
+    }
+
+    /// One matrix, packed as it is stored, `[rows, columns]`.
+    pub fn frozen(&self, name: &str, rows: usize, columns: usize) -> Result<Frozen, LoadError> {
+        self.check(name, &[rows, columns])?;
+        Ok(Frozen::new(self.weights.read_values(name)?, rows, columns))
+    }
+
+    /// One vector as plain numbers, `[size]`.
+    pub fn numbers(&self, name: &str, size: usize) -> Result<Vec<f32>, LoadError> {
+        self.check(name, &[size])?;
+        Ok(self.weights.read_vec(name)?)
     }
 
     /// The device tensors are put on.
@@ -95,9 +122,7 @@ impl<'a> Loader<'a> {
 
     /// One vector, `[size]`.
     pub fn vector(&self, name: &str, size: usize) -> Result<Tensor<1>, LoadError> {
-        self.check(name, &[size])?;
-        let mut values = vec![0.0; size];
-        self.weights.read_f32(name, &mut values)?;
+        let values = self.numbers(name, size)?;
         Ok(Tensor::from_data(TensorData::new(values, [size]), self.device))
     }
 

@@ -2,12 +2,14 @@
 //! backward pass computes input gradients alone.
 
 mod attention;
+mod layer_norm;
 mod linear;
 mod loader;
 mod rms_norm;
 mod rotary;
 
 pub use attention::{Mask, attention};
+pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use loader::Loader;
 pub use rms_norm::RmsNorm;

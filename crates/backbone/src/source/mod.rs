@@ -7,6 +7,7 @@
 //! Opening is cheap: files are memory-mapped, headers are checked, and no weight is touched before
 //! [`Weights::read_f32`] asks for it.
 
+mod blocks;
 mod dequantise;
 mod dtype;
 mod error;
@@ -19,6 +20,7 @@ mod safetensors;
 
 use std::path::{Path, PathBuf};
 
+use kernels::frozen::Values;
 use serde_json::{Map, Value};
 
 pub use dtype::Dtype;
@@ -63,6 +65,12 @@ pub trait Weights: Send + Sync {
     /// [`SourceError::MissingTensor`] with the nearest name, [`SourceError::WrongLength`] where
     /// `out` is not as long as the tensor, [`SourceError::UnsupportedDtype`].
     fn read_f32(&self, name: &str, out: &mut [f32]) -> Result<(), SourceError>;
+
+    /// Reads a matrix as it is stored, in PyTorch's layout.
+    ///
+    /// # Errors
+    /// [`SourceError::MissingTensor`] with the nearest name, [`SourceError::UnsupportedDtype`].
+    fn read_values(&self, name: &str) -> Result<Values, SourceError>;
 
     /// The file, or the folder of the files, that errors name.
     fn path(&self) -> &Path;

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use ::safetensors::SafeTensors;
 use ::safetensors::tensor::{Dtype as Stored, Metadata, TensorInfo};
 
+use kernels::frozen::Values;
+
 use super::mapped::Mapped;
 use super::{Dtype, SourceError, Weights, dequantise};
 
@@ -27,6 +29,15 @@ struct Shard {
     file: Mapped,
     data_start: usize,
     metadata: Metadata,
+}
+
+/// A tensor's bytes and how to read them.
+struct StoredTensor<'a> {
+    path: &'a Path,
+    dtype: Dtype,
+    elements: usize,
+    row_len: usize,
+    bytes: &'a [u8],
 }
 
 impl Shard {
@@ -72,6 +83,24 @@ impl SafetensorsWeights {
         let shard = &self.shards[*self.shard_of.get(name)?];
         Some((shard, shard.metadata.info(name)?))
     }
+
+    fn stored(&self, name: &str) -> Result<StoredTensor<'_>, SourceError> {
+        let (shard, info) = self.get(name).ok_or_else(|| self.missing(name))?;
+        let dtype = readable(info.dtype).ok_or_else(|| SourceError::UnsupportedDtype {
+            path: shard.file.path().to_path_buf(),
+            name: name.to_owned(),
+            dtype: format!("{:?}", info.dtype),
+        })?;
+        let (start, end) = info.data_offsets;
+        Ok(StoredTensor {
+            path: shard.file.path(),
+            dtype,
+            elements: info.shape.iter().product(),
+            // These types have no blocks, so rows may be cut anywhere; a scalar is one of one.
+            row_len: info.shape.last().copied().unwrap_or(1),
+            bytes: &shard.file[shard.data_start + start..shard.data_start + end],
+        })
+    }
 }
 
 impl Weights for SafetensorsWeights {
@@ -88,28 +117,22 @@ impl Weights for SafetensorsWeights {
     }
 
     fn read_f32(&self, name: &str, out: &mut [f32]) -> Result<(), SourceError> {
-        let (shard, info) = self.get(name).ok_or_else(|| self.missing(name))?;
-        let path = || shard.file.path().to_path_buf();
-        let dtype = readable(info.dtype).ok_or_else(|| SourceError::UnsupportedDtype {
-            path: path(),
-            name: name.to_owned(),
-            dtype: format!("{:?}", info.dtype),
-        })?;
-        let elements: usize = info.shape.iter().product();
-        if out.len() != elements {
+        let stored = self.stored(name)?;
+        if out.len() != stored.elements {
             return Err(SourceError::WrongLength {
-                path: path(),
+                path: stored.path.to_path_buf(),
                 name: name.to_owned(),
-                expected: elements,
+                expected: stored.elements,
                 found: out.len(),
             });
         }
-        let (start, end) = info.data_offsets;
-        let bytes = &shard.file[shard.data_start + start..shard.data_start + end];
-        // These types have no blocks, so rows may be cut anywhere; a scalar is one of one.
-        let row_len = info.shape.last().copied().unwrap_or(1);
-        dequantise::rows(dtype, bytes, row_len, out, |row| row);
+        dequantise::rows(stored.dtype, stored.bytes, stored.row_len, out, |row| row);
         Ok(())
+    }
+
+    fn read_values(&self, name: &str) -> Result<Values, SourceError> {
+        let stored = self.stored(name)?;
+        Ok(dequantise::values(stored.dtype, stored.bytes, stored.row_len, |row| row))
     }
 
     fn path(&self) -> &Path {

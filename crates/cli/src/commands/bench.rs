@@ -3,13 +3,14 @@
 use std::io::Write;
 use std::time::Instant;
 
+use backbone::{Memory, Options};
 use ptuning_core::prompt_encoder::EncoderKind;
 use serde_json::json;
 use trainer::bench::{Shape, bench, peak_memory_bytes};
 use trainer::settings::TrainSettings;
 
 use super::open::{self, Fetching};
-use crate::args::{BenchArgs, EncoderArg};
+use crate::args::{BenchArgs, EncoderArg, Without};
 use crate::exit::{Hinted, Outcome};
 
 /// Times training and evaluation.
@@ -26,7 +27,14 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<Outcome> {
     }
     let fetching = Fetching { offline: args.offline, quiet: args.json, interrupt: None };
     let started = Instant::now();
-    let backbone = open::backbone(&args.backbone, &args.device, fetching)?;
+    let on = |part| !args.without.contains(&part);
+    let options = Options {
+        fused: on(Without::Fused),
+        share_prefix: on(Without::SharePrefix),
+        answer_rows: on(Without::AnswerRows),
+        memory: if args.recompute { Memory::Recompute } else { Memory::Tape },
+    };
+    let backbone = open::backbone(&args.backbone, &args.device, options, fetching)?;
     let load_s = started.elapsed().as_secs_f64();
     let max = backbone.model.max_positions();
     if args.length as usize > max {
@@ -40,6 +48,7 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<Outcome> {
         batch: args.batch as usize,
         length: args.length as usize,
         prompt: args.virtual_tokens as usize,
+        leading: args.leading.min(args.virtual_tokens) as usize,
         steps: args.steps as usize,
         encoder: match args.encoder {
             EncoderArg::Lstm => EncoderKind::Lstm,
@@ -62,8 +71,8 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<Outcome> {
     } else {
         writeln!(
             out,
-            "batch {}, length {}, {} virtual tokens",
-            args.batch, args.length, args.virtual_tokens
+            "batch {}, length {}, {} virtual tokens of which {} lead",
+            args.batch, args.length, shape.prompt, shape.leading
         )?;
         writeln!(out, "  train      {:>8.2} examples/s", timing.train_examples_per_s)?;
         writeln!(out, "  evaluate   {:>8.2} examples/s", timing.eval_examples_per_s)?;

@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context;
-use backbone::Backbone;
-use backbone::DeviceSpec;
+use backbone::device::Kind;
 use backbone::source::fetch::{self, Located};
+use backbone::{Backbone, DeviceSpec, Memory, Options};
 use ptuning_core::template::Template;
 use trainer::checkpoint::Checkpoint;
 use trainer::prompt::Prompt;
 use trainer::run_dir::RunDir;
 use trainer::settings::{Settings, Split};
-use trainer::task::Task;
+use trainer::task::{Task, backbone_options};
 
 use crate::args::{SplitArg, Which};
 use crate::exit::Hinted;
@@ -74,13 +74,29 @@ pub fn download(name: &str, fetching: Fetching<'_>) -> anyhow::Result<PathBuf> {
 }
 
 /// A backbone on a device, with a line about it on stderr.
-pub fn backbone(source: &str, device: &str, fetching: Fetching<'_>) -> anyhow::Result<Backbone> {
+pub fn backbone(
+    source: &str,
+    device: &str,
+    options: Options,
+    fetching: Fetching<'_>,
+) -> anyhow::Result<Backbone> {
     // The device first: a wrong name should not wait for a download.
     let spec: DeviceSpec = device.parse()?;
+    if options.memory == Memory::Recompute && !(options.fused && spec.kind == Kind::Flex) {
+        return Err(Hinted {
+            message: format!(
+                "backbone.memory = \"recompute\" is not there on {spec} without fused"
+            ),
+            hint: "it needs the CPU's fused operations: device = \"flex\" and \
+                   backbone.fused = true; or backbone.memory = \"tape\""
+                .to_owned(),
+        }
+        .into());
+    }
     let device = spec.open()?;
     let path = locate(source, fetching)?;
     let started = Instant::now();
-    let backbone = backbone::load(&path, &device)?;
+    let backbone = backbone::load_with(&path, &device, options)?;
     if !fetching.quiet {
         let model = &backbone.model;
         eprintln!(
@@ -92,6 +108,12 @@ pub fn backbone(source: &str, device: &str, fetching: Fetching<'_>) -> anyhow::R
         );
     }
     Ok(backbone)
+}
+
+/// The backbone of some settings.
+fn settings_backbone(settings: &Settings, fetching: Fetching<'_>) -> anyhow::Result<Backbone> {
+    let options = backbone_options(&settings.backbone);
+    backbone(&settings.backbone.source, &settings.device, options, fetching)
 }
 
 /// A run folder with the prompt of one of its checkpoints, in front of its backbone. Needs no data.
@@ -147,7 +169,7 @@ pub fn run(
         .into());
     }
     let checkpoint = Checkpoint::load(&file)?;
-    let backbone = backbone(&settings.backbone.source, &settings.device, fetching)?;
+    let backbone = settings_backbone(&settings, fetching)?;
     let prompt = Prompt::from_checkpoint(&checkpoint, &file, &backbone)
         .with_context(|| format!("{}", file.display()))?;
     Ok(OpenRun { run, settings, backbone, prompt })
@@ -160,7 +182,7 @@ pub fn task(settings: Settings, fetching: Fetching<'_>) -> anyhow::Result<Task> 
     if let Some(manual) = &settings.eval.manual {
         parse("eval.manual", manual)?;
     }
-    let backbone = backbone(&settings.backbone.source, &settings.device, fetching)?;
+    let backbone = settings_backbone(&settings, fetching)?;
     Ok(Task::load(settings, backbone)?)
 }
 

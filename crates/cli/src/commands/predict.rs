@@ -4,7 +4,7 @@ use std::io::{BufRead, IsTerminal};
 use std::path::Path;
 
 use anyhow::Context;
-use backbone::Backbone;
+use backbone::{Backbone, Options};
 use ptuning_core::template::Fields;
 use serde_json::Value;
 use trainer::export::PromptFile;
@@ -66,7 +66,7 @@ fn from_export(
     let export = PromptFile::load(file)?;
     let source = args.backbone.as_ref().unwrap_or(&export.backbone_source);
     let device = args.overrides.device.as_deref().unwrap_or("flex");
-    let backbone = open::backbone(source, device, fetching)?;
+    let backbone = open::backbone(source, device, Options::default(), fetching)?;
     let prompt = export.prompt(&backbone, file)?;
     Ok((backbone, prompt))
 }

@@ -104,6 +104,10 @@ impl BiLstm {
     /// - returns: `[steps, 2 · units]`
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         self.layers.iter().fold(x, |x, layer| {
+            #[cfg(feature = "flex")]
+            if super::fused_lstm::is_on_cpu(&x) {
+                return super::fused_lstm::layer(x, &layer.forward, &layer.backward);
+            }
             let forward = layer.forward.forward(x.clone(), false);
             Tensor::cat(vec![forward, layer.backward.forward(x, true)], 1)
         })

@@ -10,6 +10,8 @@
 //! computed once per optimiser step and, when training is over, baked into a table.
 
 mod direct;
+#[cfg(feature = "flex")]
+mod fused_lstm;
 mod init;
 mod lstm;
 mod mlp;

@@ -81,16 +81,52 @@ pub struct Encoded {
 }
 
 impl Encoded {
-    /// Layout of a batch of encoded examples, padded to the longest.
-    pub fn layout<'a>(batch: impl IntoIterator<Item = &'a Encoded>) -> Layout {
-        let (lengths, answers): (Vec<_>, Vec<_>) = batch
-            .into_iter()
-            .enumerate()
-            .map(|(row, encoded)| (encoded.ids.len(), (row, encoded.answer)))
-            .unzip();
-        let seq = lengths.iter().copied().max().unwrap_or(0);
-        Layout { lengths, seq, answers }
+    /// Layout of a batch of encoded examples, and the token of each of its rows.
+    ///
+    /// With `share`, what stands in front of every example is laid out once, short of the first
+    /// position that answers; a single example has nothing to share.
+    pub fn layout(batch: &[&Encoded], share: bool) -> (Layout, Vec<Row>) {
+        let shared = match batch {
+            [first, rest @ ..] if share && !rest.is_empty() => {
+                let shortest = batch.iter().map(|e| e.answer.min(e.ids.len() - 1)).min();
+                let same = |other: &&Encoded| {
+                    let pairs = first.rows().zip(other.rows());
+                    pairs.take_while(|(a, b)| a == b).count()
+                };
+                rest.iter().map(same).chain(shortest).min().unwrap_or(0)
+            }
+            _ => 0,
+        };
+        let layout = Layout {
+            shared,
+            own: batch.iter().map(|encoded| encoded.ids.len() - shared).collect(),
+            answers: batch.iter().enumerate().map(|(i, encoded)| (i, encoded.answer)).collect(),
+        };
+        let front = batch.iter().take(1).flat_map(|encoded| encoded.rows().take(shared));
+        let own = batch.iter().flat_map(|encoded| encoded.rows().skip(shared));
+        let rows = front.chain(own).collect();
+        (layout, rows)
     }
+
+    /// What stands at each position.
+    pub fn rows(&self) -> impl Iterator<Item = Row> {
+        let mut slots = self.slots.iter().peekable();
+        self.ids.iter().enumerate().map(move |(position, &id)| {
+            match slots.next_if(|slot| slot.position == position) {
+                Some(slot) => Row::Virtual(slot.virtual_token),
+                None => Row::Token(id),
+            }
+        })
+    }
+}
+
+/// What stands at one row of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Row {
+    /// A token of the vocabulary.
+    Token(u32),
+    /// A virtual token.
+    Virtual(usize),
 }
 
 impl BoundTemplate {

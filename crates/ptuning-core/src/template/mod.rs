@@ -20,6 +20,6 @@ mod parse;
 mod segments;
 
 pub use bind::VirtualToken;
-pub use encode::{BoundTemplate, Encoded, Fields, Part, Shortened, Slot, TextSpan};
+pub use encode::{BoundTemplate, Encoded, Fields, Part, Row, Shortened, Slot, TextSpan};
 pub use error::{BindError, EncodeError, TemplateError, TemplateErrorKind};
 pub use segments::{Count, Segment, SegmentKind, Shorten, Template};

@@ -3,7 +3,7 @@
 
 use std::sync::Mutex;
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use ptuning_core::language_model::{
     LanguageModel, Layout, Objective, SpecialTokens, Token, Tokenize,
 };
@@ -71,13 +71,15 @@ impl Tokenize for Words {
 /// Sums an example's embeddings, each weighted by its position, and scores the vocabulary by it.
 pub struct Bag {
     pub table: Tensor<2>,
+    pub shares: bool,
 }
 
 impl Bag {
     pub fn new(vocab: usize, hidden: usize, device: &Device) -> Self {
         let values: Vec<f32> =
             (0..vocab * hidden).map(|i| ((i * 37 % 101) as f32 - 50.0) / 50.0).collect();
-        Self { table: Tensor::from_data(TensorData::new(values, [vocab, hidden]), device) }
+        let table = Tensor::from_data(TensorData::new(values, [vocab, hidden]), device);
+        Self { table, shares: true }
     }
 }
 
@@ -100,17 +102,22 @@ impl LanguageModel for Bag {
     fn word_embeddings(&self) -> Tensor<2> {
         self.table.clone()
     }
-    fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
-        let [batch, seq] = ids.dims();
-        let rows = self.table.clone().select(0, ids.reshape([batch * seq]));
-        rows.reshape([batch, seq, self.hidden_size()])
+    fn shares_prefix(&self) -> bool {
+        self.shares
     }
-    fn encode(&self, embeddings: Tensor<3>, layout: &Layout) -> Tensor<2> {
+    fn embed(&self, ids: &[u32]) -> Tensor<2> {
+        self.table.clone().select(0, ptuning_core::objective::ids(ids, &self.device()))
+    }
+    fn encode(&self, embeddings: Tensor<2>, layout: &Layout) -> Tensor<2> {
+        let starts = layout.starts();
         let rows = layout.answers.iter().map(|&(example, position)| {
-            let seen = embeddings.clone().narrow(0, example, 1).narrow(1, 0, position + 1);
+            let row = |p| if p < layout.shared { p } else { starts[example] + p - layout.shared };
+            let seen: Vec<u32> = (0..=position).map(|p| row(p) as u32).collect();
+            let seen = ptuning_core::objective::ids(&seen, &self.device());
             let weights: Vec<f32> = (0..=position).map(|p| 1.0 / (p as f32 + 1.0)).collect();
-            let weights = TensorData::new(weights, [1, position + 1, 1]);
-            (seen * Tensor::from_data(weights, &self.device())).sum_dim(1).squeeze_dim::<2>(1)
+            let weights = TensorData::new(weights, [position + 1, 1]);
+            let seen = embeddings.clone().select(0, seen);
+            (seen * Tensor::from_data(weights, &self.device())).sum_dim(0)
         });
         Tensor::cat(rows.collect(), 0)
     }

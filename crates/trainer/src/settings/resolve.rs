@@ -95,7 +95,18 @@ fn backbone(reader: &mut Reader<'_>) -> BackboneSettings {
             String::new()
         }
     };
-    BackboneSettings { source }
+    BackboneSettings {
+        source,
+        fused: truth(reader, "backbone.fused", true),
+        share_prefix: truth(reader, "backbone.share_prefix", true),
+        answer_rows: truth(reader, "backbone.answer_rows", true),
+        memory: reader
+            .choice(
+                "backbone.memory",
+                &[("tape", MemoryMode::Tape), ("recompute", MemoryMode::Recompute)],
+            )
+            .or_default_to(MemoryMode::Tape),
+    }
 }
 
 fn looks_like_path(text: &str) -> bool {

@@ -10,6 +10,24 @@ use serde::Serialize;
 pub struct BackboneSettings {
     /// A name that `ptune fetch` knows, a Hugging Face folder, or a `.gguf` file.
     pub source: String,
+    /// Packed weights and fused operations where the device has them.
+    pub fused: bool,
+    /// Compute what stands in front of every example of a batch once.
+    pub share_prefix: bool,
+    /// Run only the rows that answer through the last layer's feed-forward network.
+    pub answer_rows: bool,
+    /// What a forward pass keeps for its backward pass.
+    pub memory: MemoryMode,
+}
+
+/// What a forward pass keeps for its backward pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MemoryMode {
+    /// Everything the gradient needs.
+    Tape,
+    /// Each layer's input; the rest is computed once more.
+    Recompute,
 }
 
 /// One of the three parts of a data set.

@@ -2,9 +2,8 @@
 
 use burn::tensor::{Device, Tensor};
 use ptuning_core::language_model::LanguageModel;
-use ptuning_core::objective::cross_entropy_backward;
 use ptuning_core::prompt_encoder::PromptEncoder;
-use ptuning_core::prompt_model::answer_logits;
+use ptuning_core::prompt_model::answer_states;
 use ptuning_core::template::Encoded;
 
 use crate::optimizer::Optimizer;
@@ -48,8 +47,8 @@ impl<'a> FixedLm<'a> {
             let prompt = vectors.clone().without_autodiff().autodiff().require_grad();
             let encoded: Vec<&Encoded> = batch.iter().map(|item| &item.encoded).collect();
             let answers: Vec<u32> = batch.iter().map(|item| item.answer).collect();
-            let logits = answer_logits(self.lm, Some(&prompt), &encoded);
-            let (losses, objective) = cross_entropy_backward(logits, &answers, examples);
+            let states = answer_states(self.lm, Some(&prompt), &encoded);
+            let (losses, objective) = self.lm.loss(states, &answers, examples);
             let gradients = objective.backward();
             outcome.loss_sum += losses.into_data().iter::<f64>().sum::<f64>();
             if let Some(gradient) = prompt.grad(&gradients) {

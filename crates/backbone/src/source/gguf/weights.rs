@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use kernels::frozen::Values;
+
 use super::architecture::Architecture;
 use super::config::HeadCounts;
 use super::header::TensorInfo;
@@ -64,6 +66,30 @@ impl GgufWeights {
     fn get(&self, name: &str) -> Option<&Tensor> {
         self.by_name.get(name).map(|&index| &self.tensors[index])
     }
+
+    fn bytes(&self, tensor: &Tensor) -> &[u8] {
+        &self.file[tensor.start..tensor.start + tensor.size]
+    }
+
+    /// The order of a tensor's rows and their length.
+    fn rows(&self, tensor: &Tensor) -> Result<(Rows, usize), SourceError> {
+        let elements: usize = tensor.shape.iter().product();
+        let rows = tensor.shape.first().copied().unwrap_or(1);
+        let interleaving = tensor.interleaved.and_then(|heads| Interleaving::new(rows, heads));
+        let Some(interleaving) = interleaving else {
+            return Ok((Rows(None), tensor.shape.last().copied().unwrap_or(1)));
+        };
+        let row_len = elements / rows;
+        // A quantised vector: its blocks span the rows that would have to move.
+        if !row_len.is_multiple_of(tensor.dtype.block_len()) {
+            return Err(SourceError::UnsupportedDtype {
+                path: self.file.path().to_path_buf(),
+                name: tensor.name.clone(),
+                dtype: format!("a {} vector", tensor.dtype),
+            });
+        }
+        Ok((Rows(Some(interleaving)), row_len))
+    }
 }
 
 impl Weights for GgufWeights {
@@ -90,31 +116,28 @@ impl Weights for GgufWeights {
                 found: out.len(),
             });
         }
-        let bytes = &self.file[tensor.start..tensor.start + tensor.size];
-        let rows = tensor.shape.first().copied().unwrap_or(1);
-        match tensor.interleaved.and_then(|heads| Interleaving::new(rows, heads)) {
-            Some(interleaving) => {
-                let row_len = elements / rows;
-                // A quantised vector: its blocks span the rows that would have to move.
-                if !row_len.is_multiple_of(tensor.dtype.block_len()) {
-                    return Err(SourceError::UnsupportedDtype {
-                        path: self.file.path().to_path_buf(),
-                        name: name.to_owned(),
-                        dtype: format!("a {} vector", tensor.dtype),
-                    });
-                }
-                dequantise::rows(tensor.dtype, bytes, row_len, out, |row| interleaving.stored(row));
-            }
-            None => {
-                let row_len = tensor.shape.last().copied().unwrap_or(1);
-                dequantise::rows(tensor.dtype, bytes, row_len, out, |row| row);
-            }
-        }
+        let (rows, row_len) = self.rows(tensor)?;
+        dequantise::rows(tensor.dtype, self.bytes(tensor), row_len, out, |row| rows.stored(row));
         Ok(())
+    }
+
+    fn read_values(&self, name: &str) -> Result<Values, SourceError> {
+        let tensor = self.get(name).ok_or_else(|| self.missing(name))?;
+        let (rows, row_len) = self.rows(tensor)?;
+        Ok(dequantise::values(tensor.dtype, self.bytes(tensor), row_len, |row| rows.stored(row)))
     }
 
     fn path(&self) -> &Path {
         self.file.path()
+    }
+}
+
+/// The order in which a tensor's rows are stored.
+struct Rows(Option<Interleaving>);
+
+impl Rows {
+    fn stored(&self, row: usize) -> usize {
+        self.0.as_ref().map_or(row, |interleaving| interleaving.stored(row))
     }
 }
 
