@@ -314,6 +314,9 @@ pub struct BenchArgs {
     /// Keep each layer's input alone and compute the rest once more.
     #[arg(long)]
     pub recompute: bool,
+    /// Print where the time of a training step goes.
+    #[arg(long)]
+    pub profile: bool,
     /// Steps to take the median of.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=100000))]
     pub steps: u32,

@@ -14,8 +14,8 @@ use crate::shared::Shared;
 use crate::simd::{arch, width};
 use crate::team::{Member, Team};
 
-/// Inner numbers that one expanded panel holds: 16 KiB of f32 for 16 columns.
-const DEPTH: usize = 256;
+/// Inner numbers that one expanded panel holds: 24 KiB of f32 for 16 columns.
+const DEPTH: usize = 384;
 
 /// Rows that pass over an expanded panel before it is expanded again, so that a slice of them stays
 /// in the second-level cache.
@@ -226,37 +226,34 @@ unsafe fn entry<S: Simd, const P: usize, const ROWS: usize, const VECTORS: usize
     simd.vectorize(Call::<P, ROWS, VECTORS> { depth, a, stride, b, c });
 }
 
-/// The kernel for as many rows at once as registers allow, reached by address so that it is not
-/// merged into its caller.
+/// Most rows that a kernel takes at once.
+const MOST_ROWS: usize = 12;
+
+/// The kernels for 1, 2, … rows, as many as registers allow, and how many that is.
+///
+/// They are reached by address so that none is merged into its caller.
 #[inline(always)]
-fn full<S: Simd, const P: usize>() -> (Entry<S>, usize) {
+fn kernels<S: Simd, const P: usize>() -> ([Entry<S>; MOST_ROWS], usize) {
+    macro_rules! rows {
+        ($vectors:literal: $($rows:literal)*) => {
+            [$(entry::<S, P, $rows, $vectors>,)*]
+        };
+    }
     // Registers: the sums, one row of a panel, one broadcast number.
-    let (entry, rows): (Entry<S>, usize) = if S::F32_LANES >= 16 {
-        (entry::<S, P, 12, 2>, 12)
+    let (entries, most): ([Entry<S>; MOST_ROWS], usize) = if S::F32_LANES >= 16 {
+        (rows!(2: 1 2 3 4 5 6 7 8 9 10 11 12), 12)
     } else if S::F32_LANES == 8 {
-        (entry::<S, P, 6, 2>, 6)
+        (rows!(2: 1 2 3 4 5 6 6 6 6 6 6 6), 6)
     } else if S::F32_LANES == 4 {
-        (entry::<S, P, 6, 4>, 6)
+        (rows!(4: 1 2 3 4 5 6 6 6 6 6 6 6), 6)
     } else {
-        (entry::<S, P, 1, 16>, 1)
+        (rows!(16: 1 1 1 1 1 1 1 1 1 1 1 1), 1)
     };
-    (std::hint::black_box(entry), rows)
+    (std::hint::black_box(entries), most)
 }
 
-/// The kernel for one row.
-#[inline(always)]
-fn single<S: Simd, const P: usize>() -> Entry<S> {
-    let entry: Entry<S> = if S::F32_LANES >= 8 {
-        entry::<S, P, 1, 2>
-    } else if S::F32_LANES == 4 {
-        entry::<S, P, 1, 4>
-    } else {
-        entry::<S, P, 1, 16>
-    };
-    std::hint::black_box(entry)
-}
-
-/// All rows of a result of at most `P` columns.
+/// All rows of a result of at most `P` columns, in groups as equal as they can be: a group of few
+/// rows does not keep the multipliers busy.
 ///
 /// # Safety
 /// As [`micro`], for `rows` rows.
@@ -270,22 +267,17 @@ unsafe fn strip<S: Simd, const P: usize>(
     b: *const f32,
     c: Tile,
 ) {
-    let (full, at_once) = full::<S, P>();
-    let single = single::<S, P>();
+    let (kernels, most) = kernels::<S, P>();
+    let groups = rows.div_ceil(most);
     let mut row = 0;
-    while row < rows {
+    for group in 0..groups {
+        let count = rows * (group + 1) / groups - row;
         // SAFETY: rows below `rows`.
         unsafe {
-            let a = a.add(row * stride);
             let c = Tile { to: c.to.add(row * c.stride), ..c };
-            if row + at_once <= rows {
-                full(simd, depth, a, stride, b, c);
-                row += at_once;
-            } else {
-                single(simd, depth, a, stride, b, c);
-                row += 1;
-            }
+            kernels[count - 1](simd, depth, a.add(row * stride), stride, b, c);
         }
+        row += count;
     }
 }
 

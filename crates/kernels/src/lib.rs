@@ -29,6 +29,7 @@ mod gemm;
 pub mod loss;
 pub mod lstm;
 pub mod norm;
+pub mod profile;
 pub mod rotary;
 mod shared;
 pub mod simd;

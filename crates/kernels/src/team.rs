@@ -12,6 +12,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 
+use crate::profile::{Laps, Stage};
+
 /// Rounds of spinning before a waiting thread yields: a few microseconds.
 const SPINS: usize = 4_000;
 
@@ -20,6 +22,7 @@ pub struct Member<'a> {
     index: usize,
     count: usize,
     barrier: &'a Barrier,
+    laps: Laps,
 }
 
 impl Member<'_> {
@@ -39,6 +42,14 @@ impl Member<'_> {
     /// When another member panicked, so that nobody waits for it.
     pub fn wait(&self) {
         self.barrier.wait(self.count);
+    }
+
+    /// As [`wait`](Self::wait), at the end of a stage that a profile counts.
+    pub fn end(&self, stage: Stage) {
+        self.wait();
+        if self.index == 0 {
+            self.laps.lap(stage);
+        }
     }
 
     /// This member's contiguous part of `0..total`; parts differ by one at most.
@@ -149,7 +160,8 @@ impl Team {
     pub fn run(&self, work: impl Fn(&Member<'_>) + Sync) {
         // A pass that panicked leaves nothing behind that the next one reads.
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let member = Member { index: 0, count: self.count, barrier: &self.barrier };
+        let member = self.member(0);
+        member.laps.begin();
         if self.count == 1 {
             return work(&member);
         }
@@ -182,12 +194,16 @@ impl Team {
         assert!(!self.barrier.broken.load(Ordering::Relaxed), "a member of the team panicked");
     }
 
+    fn member(&self, index: usize) -> Member<'_> {
+        Member { index, count: self.count, barrier: &self.barrier, laps: Laps::default() }
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Board> {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn serve(&'static self, index: usize) {
-        let member = Member { index, count: self.count, barrier: &self.barrier };
+        let member = self.member(index);
         let mut seen = 0;
         loop {
             let mut board = self.lock();

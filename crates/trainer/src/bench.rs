@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use backbone::Backbone;
 use burn::tensor::{Device, Tensor};
+use kernels::profile;
 use ptuning_core::prompt_encoder::{EncoderConfig, EncoderKind, Initializer, PromptEncoder};
 use ptuning_core::prompt_model::answer_logits;
 use ptuning_core::template::{Encoded, Slot};
@@ -42,6 +43,9 @@ pub struct Timing {
     pub eval_examples_per_s: f64,
     /// Seconds of the first training step.
     pub first_step_s: f64,
+    /// Seconds of a training step by stage, the mean of the steps after the first; what is left over
+    /// is `other`.
+    pub stages: Vec<(&'static str, f64)>,
 }
 
 /// Times steps on random token ids.
@@ -72,7 +76,10 @@ pub fn bench(backbone: &Backbone, settings: &TrainSettings, shape: Shape) -> Tim
     let mut strategy = FixedLm::new(lm, encoder, Optimizer::new(settings));
     let batches = vec![items.iter().collect::<Vec<&Item>>()];
     let mut train = Vec::new();
-    for _ in 0..=shape.steps {
+    for step in 0..=shape.steps {
+        if step == 1 {
+            profile::start();
+        }
         let started = Instant::now();
         strategy.step(&batches, settings.lr);
         // The loss was read back, but the optimiser's work may still be under way on a GPU.
@@ -80,6 +87,7 @@ pub fn bench(backbone: &Backbone, settings: &TrainSettings, shape: Shape) -> Tim
         train.push(started.elapsed().as_secs_f64());
     }
     let first_step_s = train.remove(0);
+    let stages = stages(&train);
     let prompt = strategy.vectors();
     let encoded: Vec<&Encoded> = items.iter().map(|item| &item.encoded).collect();
     let mut evaluate = Vec::new();
@@ -93,7 +101,20 @@ pub fn bench(backbone: &Backbone, settings: &TrainSettings, shape: Shape) -> Tim
         train_examples_per_s: shape.batch as f64 / median(&mut train),
         eval_examples_per_s: shape.batch as f64 / median(&mut evaluate),
         first_step_s,
+        stages,
     }
+}
+
+/// Ends the profile of some steps that took these seconds.
+fn stages(steps: &[f64]) -> Vec<(&'static str, f64)> {
+    let each = 1.0 / steps.len().max(1) as f64;
+    let mut stages: Vec<(&str, f64)> = profile::stop()
+        .into_iter()
+        .map(|(stage, time)| (stage.name(), time.as_secs_f64() * each))
+        .collect();
+    let known: f64 = stages.iter().map(|(_, seconds)| seconds).sum();
+    stages.push(("other", (steps.iter().sum::<f64>() * each - known).max(0.0)));
+    stages
 }
 
 fn median(times: &mut [f64]) -> f64 {

@@ -6,6 +6,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use kernels::frozen::Frozen;
 use kernels::loss::cross_entropy;
 use kernels::norm::Norm;
+use kernels::profile::{Stage, timed};
 use kernels::stack::{FeedForward, Layer, Linear, Memory, Plan, Stack, Tape};
 use ptuning_core::language_model::Layout;
 use rayon::prelude::*;
@@ -187,6 +188,14 @@ impl Matrix {
         Tensor::from_data(TensorData::new(values, [count, inner]), device)
     }
 
+    fn scores(&self, x: &[f32], rows: usize) -> Vec<f32> {
+        timed(Stage::Head, || self.0.product(x, rows))
+    }
+
+    fn scores_gradient(&self, dy: &[f32], rows: usize) -> Vec<f32> {
+        timed(Stage::Head, || self.0.gradient(dy, rows))
+    }
+
     /// # Shapes
     /// - `x`: `[rows, in]`
     /// - returns: `[rows, out]`
@@ -221,8 +230,9 @@ struct Losses {
 
 impl Losses {
     fn run(&self, x: &[f32]) -> (Vec<f32>, Vec<f32>) {
-        let mut logits = self.matrix.0.product(x, self.answers.len());
-        let losses = cross_entropy(&mut logits, self.matrix.out(), &self.answers);
+        let mut logits = self.matrix.scores(x, self.answers.len());
+        let losses =
+            timed(Stage::Loss, || cross_entropy(&mut logits, self.matrix.out(), &self.answers));
         (losses, logits)
     }
 }
@@ -256,7 +266,7 @@ impl std::fmt::Debug for LossGradient {
 
 impl Pullback for LossGradient {
     fn gradient(&self, dy: &[f32]) -> Vec<f32> {
-        let mut dx = self.matrix.0.gradient(&self.gradient, dy.len());
+        let mut dx = self.matrix.scores_gradient(&self.gradient, dy.len());
         for (row, dy) in dx.chunks_exact_mut(self.matrix.0.inner()).zip(dy) {
             row.iter_mut().for_each(|x| *x *= dy);
         }
@@ -277,7 +287,7 @@ impl Function for Product {
     }
 
     fn value(&self, x: &[f32]) -> Vec<f32> {
-        self.matrix.0.product(x, self.rows)
+        self.matrix.scores(x, self.rows)
     }
 
     fn taped(&self, x: &[f32]) -> (Vec<f32>, Arc<dyn Pullback>) {
@@ -287,6 +297,6 @@ impl Function for Product {
 
 impl Pullback for Product {
     fn gradient(&self, dy: &[f32]) -> Vec<f32> {
-        self.matrix.0.gradient(dy, self.rows)
+        self.matrix.scores_gradient(dy, self.rows)
     }
 }

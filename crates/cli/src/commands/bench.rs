@@ -1,5 +1,6 @@
 //! `ptune bench`.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Instant;
 
@@ -66,6 +67,7 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<Outcome> {
             "peak_memory_bytes": memory,
             "first_step_s": timing.first_step_s,
             "load_s": load_s,
+            "stages_s": timing.stages.iter().copied().collect::<BTreeMap<&str, f64>>(),
         });
         writeln!(out, "{value}")?;
     } else {
@@ -80,6 +82,14 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<Outcome> {
         writeln!(out, "  first step {:>8.2} s", timing.first_step_s)?;
         if let Some(bytes) = memory {
             writeln!(out, "  peak       {:>8.2} GB", bytes as f64 / 1e9)?;
+        }
+        if args.profile {
+            let total: f64 = timing.stages.iter().map(|(_, seconds)| seconds).sum();
+            writeln!(out, "a training step, {:.1} ms", total * 1e3)?;
+            for (stage, seconds) in &timing.stages {
+                let share = 100.0 * seconds / total;
+                writeln!(out, "  {stage:<32} {:>8.2} ms {share:>5.1} %", seconds * 1e3)?;
+            }
         }
     }
     Ok(Outcome::Done)

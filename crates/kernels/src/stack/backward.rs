@@ -10,6 +10,7 @@ use super::forward::{LayerView, Pass, Place, forward_layer, own_columns, queries
 use super::{Layer, Memory, Order, Plan, Stack, Tape};
 use crate::attention::{self, Inputs, add};
 use crate::gemm::{self, Job, Side, Term};
+use crate::profile::Stage;
 use crate::rotary::Rotary;
 use crate::shared::Shared;
 use crate::simd::dispatch;
@@ -212,7 +213,7 @@ impl Backward<'_> {
                 }
             }
         });
-        member.wait();
+        member.end(Stage::Norms);
     }
 
     /// One layer, all members together.
@@ -235,7 +236,7 @@ impl Backward<'_> {
                     layer.feed_forward_norm.add_gradient(x, dy, to);
                 }
             });
-            member.wait();
+            member.end(Stage::Norms);
         }
 
         let network = &layer.feed_forward;
@@ -245,7 +246,7 @@ impl Backward<'_> {
             gemm::run(member, &[job], &mut own.panel);
             self.activation(member, &tape, layer, out);
         }
-        member.wait();
+        member.end(Stage::Down);
 
         unsafe {
             let up = Term { weight: &network.up().weight, x: g.d_up.read() };
@@ -254,7 +255,7 @@ impl Backward<'_> {
             let terms = &both[..1 + usize::from(gate.is_some())];
             gemm::run(member, &[gradient(terms, out, hidden, g.d_normed)], &mut own.panel);
         }
-        member.wait();
+        member.end(Stage::Up);
 
         dispatch(|| unsafe {
             for index in member.share(out) {
@@ -271,14 +272,14 @@ impl Backward<'_> {
                 }
             }
         });
-        member.wait();
+        member.end(Stage::Norms);
 
         unsafe {
             let terms = [Term { weight: &layer.output.weight, x: g.d_mid.read() }];
             let job = gradient(&terms, out, layer.output.weight.inner(), g.d_context);
             gemm::run(member, &[job], &mut own.panel);
         }
-        member.wait();
+        member.end(Stage::Outputs);
         self.attention(member, step, own);
 
         unsafe {
@@ -298,7 +299,7 @@ impl Backward<'_> {
                 gemm::run(member, &[gradient(&terms, rows, hidden, g.d_normed)], &mut own.panel);
             }
         }
-        member.wait();
+        member.end(Stage::Projections);
 
         dispatch(|| unsafe {
             for index in member.share(rows) {
@@ -319,7 +320,7 @@ impl Backward<'_> {
                 }
             }
         });
-        member.wait();
+        member.end(Stage::Norms);
     }
 
     /// Through the activation, on this member's own columns: `d_up` in place, and `d_gate`.
@@ -391,7 +392,7 @@ impl Backward<'_> {
                 .run();
             }
         }
-        member.wait();
+        member.end(Stage::Attention);
         if prefix == 0 {
             return;
         }
@@ -415,6 +416,6 @@ impl Backward<'_> {
                 }
             }
         }
-        member.wait();
+        member.end(Stage::Attention);
     }
 }

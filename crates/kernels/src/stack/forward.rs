@@ -11,6 +11,7 @@ use super::{Layer, Linear, Order, Plan, Stack};
 use crate::activation::Activation;
 use crate::attention::{self, Inputs, Queries};
 use crate::gemm::{self, Job, Side, Term};
+use crate::profile::Stage;
 use crate::rotary::Rotary;
 use crate::shared::Shared;
 use crate::simd::{dispatch, panel_width};
@@ -198,7 +199,7 @@ pub(super) fn forward_layer(
             }
         }
     });
-    member.wait();
+    member.end(Stage::Norms);
 
     unsafe {
         let all = if pre { pass.normed.read() } else { x.read() };
@@ -213,7 +214,7 @@ pub(super) fn forward_layer(
         ];
         gemm::run(member, &jobs, &mut own.panel);
     }
-    member.wait();
+    member.end(Stage::Projections);
 
     for task in member.share(plan.sequences.len() * heads.kv_heads) {
         let (sequence, kv_head) = (task / heads.kv_heads, task % heads.kv_heads);
@@ -229,13 +230,13 @@ pub(super) fn forward_layer(
         }
         .run();
     }
-    member.wait();
+    member.end(Stage::Attention);
 
     unsafe {
         let term = [Term { weight: &layer.output.weight, x: pass.context.read() }];
         gemm::run(member, &[product(&layer.output, &term, out, tape.mid, true)], &mut own.panel);
     }
-    member.wait();
+    member.end(Stage::Outputs);
 
     let residual = if pre { y } else { tape.sum };
     dispatch(|| unsafe {
@@ -251,7 +252,7 @@ pub(super) fn forward_layer(
             }
         }
     });
-    member.wait();
+    member.end(Stage::Norms);
 
     let network = &layer.feed_forward;
     unsafe {
@@ -266,7 +267,7 @@ pub(super) fn forward_layer(
             activate(member, pass, &tape, network.activation(), out);
         }
     }
-    member.wait();
+    member.end(Stage::Up);
     if !place.result && pre {
         return;
     }
@@ -275,7 +276,7 @@ pub(super) fn forward_layer(
         let term = [Term { weight: &network.down().weight, x: pass.inner.read() }];
         gemm::run(member, &[product(network.down(), &term, out, residual, true)], &mut own.panel);
     }
-    member.wait();
+    member.end(Stage::Down);
     if !pre && place.result {
         dispatch(|| unsafe {
             for index in member.share(out) {
@@ -283,7 +284,7 @@ pub(super) fn forward_layer(
                 layer.feed_forward_norm.forward(row(tape.sum, index, hidden), to);
             }
         });
-        member.wait();
+        member.end(Stage::Norms);
     }
 }
 

@@ -1,6 +1,7 @@
 //! `fixed-lm`: the prompt learns, the language model is frozen (P-tuning, prompt tuning).
 
 use burn::tensor::{Device, Tensor};
+use kernels::profile::{Stage, timed};
 use ptuning_core::language_model::LanguageModel;
 use ptuning_core::prompt_encoder::PromptEncoder;
 use ptuning_core::prompt_model::answer_states;
@@ -40,7 +41,7 @@ impl<'a> FixedLm<'a> {
     /// (`[prompt, hidden]`) is kept.
     pub fn step(&mut self, batches: &[Vec<&Item>], lr: f64) -> StepOutcome {
         let examples: usize = batches.iter().map(Vec::len).sum();
-        let vectors = self.encoder.forward();
+        let vectors = timed(Stage::Encoder, || self.encoder.forward());
         let mut outcome = StepOutcome { loss_sum: 0.0, examples };
         let mut upstream: Option<Tensor<2>> = None;
         for batch in batches {
@@ -60,9 +61,13 @@ impl<'a> FixedLm<'a> {
         }
         if let Some(upstream) = upstream {
             // d loss / d parameter = d (vectors · upstream) / d parameter, upstream held fixed.
-            let mut gradients = (vectors * upstream).sum().backward();
-            let gradients = parameters::take_gradients(&self.encoder, &mut gradients);
-            self.encoder = self.optimizer.step(self.encoder.clone(), gradients, lr);
+            let gradients = timed(Stage::Encoder, || {
+                let mut gradients = (vectors * upstream).sum().backward();
+                parameters::take_gradients(&self.encoder, &mut gradients)
+            });
+            self.encoder = timed(Stage::Optimizer, || {
+                self.optimizer.step(self.encoder.clone(), gradients, lr)
+            });
         }
         outcome
     }
