@@ -3,15 +3,23 @@
 
     cargo build --release
     python3 scripts/bench/bench.py --output bench.json
+    python3 scripts/bench/bench.py --batch 1,8,32,128 --length 16,64,256 --output grid.json --chart grid.png
 
 Needs Python 3.10 and pip; the rest it makes once and keeps in the cache folder ($PTUNE_CACHE,
 else ~/.cache/ptune): a virtual environment from requirements.txt (about 5 GB; --python names
 one of your own instead) and the backbone dequantised as a Hugging Face folder, so that both
 sides compute with the same weights.
 
-Each round runs every contender at every batch size in a process of its own, the order turning
-with the round, so that a machine that warms up or is shared favours none. The table shows
-medians over the rounds, and the ratios as the median of each round's own ratio.
+contenders
+  peft        PEFT's P-tuning on PyTorch, as its users run it
+  ptune       ptune as its users run it
+  unshared    ptune that computes every position of every example
+  plain       ptune on Burn's own operations, nothing packed, fused or shared
+  floor       the matrix products of a step alone, by PyTorch's library, without any sharing
+
+Each round runs every contender at every shape in a process of its own, the order turning with
+the round, so that a machine that warms up or is shared favours none. The table shows medians over
+the rounds, and the ratios as the median of each round's own ratio.
 """
 
 import argparse
@@ -22,13 +30,25 @@ import shlex
 import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 BACKBONE = "smollm2-135m"
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
-FIELDS = ["train_examples_per_s", "eval_examples_per_s", "peak_memory_bytes", "first_step_s", "load_s"]
+NAMES = ["peft", "ptune", "unshared", "plain", "floor"]
+# What each contender may report, its heading and how it is printed.
+FIELDS = {
+    "train_examples_per_s": ("train, examples/s", "{:.1f}"),
+    "train_tokens_per_s": ("train, tokens/s", "{:.0f}"),
+    "eval_examples_per_s": ("evaluate, examples/s", "{:.1f}"),
+    "peak_memory_bytes": ("peak memory, GB", "{:.2f}"),
+    "to_first_step_s": ("start to first step, s", "{:.1f}"),
+    "load_s": ("load, s", "{:.2f}"),
+}
+# (contender, against which): ratios of the table.
+RATIOS = [("ptune", "peft"), ("ptune", "plain"), ("unshared", "peft"), ("unshared", "floor")]
 
 
 def cache_dir() -> Path:
@@ -45,23 +65,29 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--ptune", type=Path, default=target / "release" / "ptune", help="the program (%(default)s)")
     parser.add_argument("--python", type=Path, help="a Python that has requirements.txt installed")
     parser.add_argument("--hf", type=Path, help="the backbone as a Hugging Face folder, if you have it")
-    parser.add_argument("--contenders", default="peft,ptune", help="any of peft, ptune (%(default)s)")
+    parser.add_argument("--contenders", default="peft,ptune", help=f"any of {', '.join(NAMES)} (%(default)s)")
     parser.add_argument("--batch", default="8,32", help="batch sizes (%(default)s)")
-    parser.add_argument("--length", type=int, default=16, help="tokens of an example, virtual ones among them")
-    parser.add_argument("--virtual", type=int, default=9, help="virtual tokens")
-    parser.add_argument("--steps", type=int, default=8, help="timed steps of a run, after one to warm up")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--length", default="16", help="tokens of an example, virtual ones among them (%(default)s)")
+    parser.add_argument("--virtual", type=int, default=9, help="virtual tokens; six of them lead (%(default)s)")
+    parser.add_argument("--steps", type=int, default=8, help="timed steps of a run, after one to warm up (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds (%(default)s)")
+    parser.add_argument("--device", default="flex", help="ptune's device (%(default)s)")
     parser.add_argument("--output", type=Path, help="file for all figures as JSON")
+    parser.add_argument("--chart", type=Path, help="file for a picture, .png or .svg")
     args = parser.parse_args()
-    args.batches = [int(size) for size in args.batch.split(",")]
     args.names = args.contenders.split(",")
-    if unknown := set(args.names) - {"peft", "ptune"}:
-        parser.error(f"no contender {', '.join(sorted(unknown))}; there are peft and ptune")
-    if args.rounds < 1 or args.steps < 1:
-        parser.error("--rounds and --steps have to be at least 1")
-    if not 0 < args.virtual < args.length:
+    if unknown := set(args.names) - set(NAMES):
+        parser.error(f"no contender {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
+    try:
+        args.batches = [int(size) for size in args.batch.split(",")]
+        args.lengths = [int(length) for length in args.length.split(",")]
+    except ValueError:
+        parser.error("--batch and --length take whole numbers with commas between them")
+    if min(args.batches) < 1 or args.rounds < 1 or args.steps < 1:
+        parser.error("--batch, --rounds and --steps have to be at least 1")
+    if not 0 < args.virtual < min(args.lengths):
         parser.error("--virtual has to lie between 0 and --length")
-    if not args.ptune.is_file() and ("ptune" in args.names or not args.hf):
+    if not args.ptune.is_file() and ({"ptune", "unshared", "plain"} & set(args.names) or not args.hf):
         parser.error(f"{args.ptune}: no such file; run `cargo build --release`, or name it by --ptune")
     return args
 
@@ -106,34 +132,66 @@ def backbone(args: argparse.Namespace, python: Path) -> Path:
     return folder
 
 
-def measure(args: argparse.Namespace, commands: dict[str, list]) -> list[dict]:
-    """One row for each round, batch size and contender."""
+def commands(args: argparse.Namespace) -> dict[str, list]:
+    """The program of each contender."""
+    ptune = [args.ptune, "bench", "--backbone", BACKBONE, "--device", args.device, "--json"]
+    programs: dict[str, list] = {
+        "ptune": ptune,
+        "unshared": [*ptune, "--without", "share-prefix"],
+        "plain": [*ptune, "--without", "share-prefix", "--without", "fused"],
+    }
+    if {"peft", "floor"} & set(args.names):
+        python = environment(args)
+        folder = backbone(args, python)
+        programs["peft"] = [python, HERE / "peft_step.py", folder]
+        programs["floor"] = [python, HERE / "floor.py", folder]
+    return programs
+
+
+def measure(args: argparse.Namespace) -> list[dict]:
+    """One row for each round, shape and contender."""
+    programs = commands(args)
     rows = []
     for round_ in range(args.rounds):
         order = args.names if round_ % 2 == 0 else args.names[::-1]
-        for batch in args.batches:
+        for length, batch in shapes(args):
             for name in order:
-                shape = ["--batch", batch, "--length", args.length, "--virtual", args.virtual, "--steps", args.steps]
+                shape = ["--batch", batch, "--length", length, "--virtual", args.virtual, "--steps", args.steps]
+                started = time.time()
                 # The last line: what a library prints before it is not ours.
-                figures = json.loads(run(commands[name] + shape).strip().splitlines()[-1])
-                rows.append({"round": round_, "batch": batch, "contender": name, **figures})
-                print(f"round {round_ + 1}/{args.rounds} batch {batch} {name}: "
+                figures = json.loads(run(programs[name] + shape).strip().splitlines()[-1])
+                figures["train_tokens_per_s"] = figures["train_examples_per_s"] * length
+                if done := figures.pop("first_step_done_at", None):
+                    figures["to_first_step_s"] = done - started
+                rows.append({"round": round_, "length": length, "batch": batch, "contender": name, **figures})
+                print(f"round {round_ + 1}/{args.rounds} length {length} batch {batch} {name}: "
                       f"train {figures['train_examples_per_s']:.1f}/s, evaluate {figures['eval_examples_per_s']:.1f}/s",
                       file=sys.stderr)  # fmt: skip
     return rows
 
 
-def medians(rows: list[dict], batch: int, name: str) -> dict[str, float]:
-    return {f: statistics.median(r[f] for r in rows if r["batch"] == batch and r["contender"] == name) for f in FIELDS}
+def shapes(args: argparse.Namespace) -> list[tuple[int, int]]:
+    return [(length, batch) for length in args.lengths for batch in args.batches]
 
 
-def ratios(rows: list[dict], batch: int) -> dict[str, list[float]]:
-    """ptune's figures over PEFT's, by round."""
-    by_round: dict[int, dict] = {}
-    for row in rows:
-        if row["batch"] == batch:
-            by_round.setdefault(row["round"], {})[row["contender"]] = row
-    return {f: [pair["ptune"][f] / pair["peft"][f] for pair in by_round.values()] for f in FIELDS}
+def chosen(rows: list[dict], length: int, batch: int, name: str) -> list[dict]:
+    """Rows of one contender at one shape, in the order of the rounds."""
+    return [r for r in rows if (r["length"], r["batch"], r["contender"]) == (length, batch, name)]
+
+
+def medians(rows: list[dict], length: int, batch: int, name: str) -> dict[str, float]:
+    own = chosen(rows, length, batch, name)
+    return {f: statistics.median(r[f] for r in own) for f in FIELDS if all(f in r for r in own)}
+
+
+def ratios(rows: list[dict], length: int, batch: int, name: str, against: str) -> dict[str, list[float]]:
+    """A contender's figures over another's, by round."""
+    pairs = list(zip(chosen(rows, length, batch, name), chosen(rows, length, batch, against)))
+    return {f: [a[f] / b[f] for a, b in pairs] for f in FIELDS if pairs and all(f in a and f in b for a, b in pairs)}
+
+
+def asked(args: argparse.Namespace) -> list[tuple[str, str]]:
+    return [pair for pair in RATIOS if set(pair) <= set(args.names)]
 
 
 def processor() -> str:
@@ -146,43 +204,62 @@ def processor() -> str:
 
 def table(args: argparse.Namespace, rows: list[dict]) -> str:
     lines = [
-        f"{BACKBONE}, length {args.length} of which {args.virtual} virtual, {args.rounds} rounds of {args.steps} steps, "
+        f"{BACKBONE}, {args.virtual} virtual tokens, {args.rounds} rounds of {args.steps} steps, "
         f"{processor()}, {os.cpu_count()} threads.",
         "",
-        "| batch | | train, examples/s | evaluate, examples/s | peak memory, GB | first step, s | load, s |",
-        "|---|---|---|---|---|---|---|",
+        "| length | batch | | " + " | ".join(heading for heading, _ in FIELDS.values()) + " |",
+        "|" + "---|" * (len(FIELDS) + 3),
     ]
-    for batch in args.batches:
+    for length, batch in shapes(args):
         for name in args.names:
-            m = medians(rows, batch, name)
-            lines.append(
-                f"| {batch} | {name} | {m['train_examples_per_s']:.1f} | {m['eval_examples_per_s']:.1f} "
-                f"| {m['peak_memory_bytes'] / 1e9:.2f} | {m['first_step_s']:.2f} | {m['load_s']:.2f} |"
-            )
-        if {"peft", "ptune"} <= set(args.names):
+            m = medians(rows, length, batch, name)
+            if "peak_memory_bytes" in m:
+                m["peak_memory_bytes"] /= 1e9
+            cells = [form.format(m[f]) if f in m else "" for f, (_, form) in FIELDS.items()]
+            lines.append(f"| {length} | {batch} | {name} | {' | '.join(cells)} |")
+        for name, against in asked(args):
+            by_field = ratios(rows, length, batch, name, against)
             cells = []
-            for by_round in ratios(rows, batch).values():
-                cells.append(f"{statistics.median(by_round):.2f} ({min(by_round):.2f} to {max(by_round):.2f})")
-            lines.append(f"| {batch} | ptune / peft | {' | '.join(cells)} |")
+            for f in FIELDS:
+                r = by_field.get(f)
+                cells.append(f"{statistics.median(r):.2f} ({min(r):.2f} to {max(r):.2f})" if r else "")
+            lines.append(f"| {length} | {batch} | {name} / {against} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def chart(args: argparse.Namespace, result: dict) -> None:
+    """Draws the result, in the environment that has what it takes."""
+    subprocess.run(
+        [str(environment(args)), str(HERE / "chart.py"), str(args.chart)],
+        input=json.dumps(result), text=True, check=True,
+    )  # fmt: skip
 
 
 def main() -> None:
     args = arguments()
-    commands: dict[str, list] = {"ptune": [args.ptune, "bench", "--backbone", BACKBONE, "--json"]}
-    if "peft" in args.names:
-        python = environment(args)
-        commands["peft"] = [python, HERE / "peft_step.py", backbone(args, python)]
-    rows = measure(args, commands)
+    rows = measure(args)
     print(table(args, rows))
+    setting = {"backbone": BACKBONE, "virtual": args.virtual, "steps": args.steps, "rounds": args.rounds, "device": args.device}
+    machine = {"processor": processor(), "threads": os.cpu_count(), "system": platform.system()}
+    result = {
+        "setting": setting,
+        "machine": machine,
+        "medians": [
+            {"length": length, "batch": batch, "contender": name, **medians(rows, length, batch, name)}
+            for length, batch in shapes(args)
+            for name in args.names
+        ],
+        "ratios": [
+            {"length": length, "batch": batch, "of": name, "to": against, **ratios(rows, length, batch, name, against)}
+            for length, batch in shapes(args)
+            for name, against in asked(args)
+        ],
+        "runs": rows,
+    }
     if args.output:
-        setting = {"backbone": BACKBONE, "length": args.length, "virtual": args.virtual, "steps": args.steps, "rounds": args.rounds}
-        machine = {"processor": processor(), "threads": os.cpu_count(), "system": platform.system()}
-        summary = [{"batch": b, "contender": n, **medians(rows, b, n)} for b in args.batches for n in args.names]
-        result = {"setting": setting, "machine": machine, "medians": summary, "runs": rows}
-        if {"peft", "ptune"} <= set(args.names):
-            result["ratios"] = [{"batch": b, **ratios(rows, b)} for b in args.batches]
         args.output.write_text(json.dumps(result, indent=1) + "\n")
+    if args.chart:
+        chart(args, result)
 
 
 if __name__ == "__main__":

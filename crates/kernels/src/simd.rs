@@ -10,9 +10,14 @@ use std::sync::OnceLock;
 use pulp::{Arch, Simd, WithSimd};
 
 /// The best instructions of this processor, looked up once.
+///
+/// `PTUNE_SIMD=scalar` does without vectors, for tests and comparisons.
 pub fn arch() -> Arch {
     static ARCH: OnceLock<Arch> = OnceLock::new();
-    *ARCH.get_or_init(Arch::new)
+    *ARCH.get_or_init(|| match std::env::var_os("PTUNE_SIMD") {
+        Some(asked) if asked == "scalar" => Arch::Scalar,
+        _ => Arch::new(),
+    })
 }
 
 /// Name of the instructions in use, for reports.
@@ -28,24 +33,23 @@ pub fn name() -> &'static str {
     }
 }
 
-/// Columns of a packed panel: two registers where they are wide, four where they are narrow.
+/// Columns of a packed panel: 16, or 32 where two registers hold as many.
+///
+/// `PTUNE_PANEL=32` asks for the wide one elsewhere too, so that tests reach its layout.
 pub fn panel_width() -> usize {
-    struct Width;
-    impl WithSimd for Width {
+    struct Lanes;
+    impl WithSimd for Lanes {
         type Output = usize;
         #[inline(always)]
         fn with_simd<S: Simd>(self, _: S) -> usize {
-            width::<S>()
+            S::F32_LANES
         }
     }
     static WIDTH: OnceLock<usize> = OnceLock::new();
-    *WIDTH.get_or_init(|| arch().dispatch(Width))
-}
-
-/// [`panel_width`] where the instructions are known at compile time.
-#[inline(always)]
-pub(crate) const fn width<S: Simd>() -> usize {
-    if S::F32_LANES >= 16 { 32 } else { 16 }
+    *WIDTH.get_or_init(|| {
+        let asked = std::env::var_os("PTUNE_PANEL").is_some_and(|asked| asked == "32");
+        if asked || arch().dispatch(Lanes) >= 16 { 32 } else { 16 }
+    })
 }
 
 /// Runs a closure compiled for the instructions at hand.

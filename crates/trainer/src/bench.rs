@@ -1,6 +1,6 @@
 //! Timing a training step and an evaluation step on inputs of a given shape.
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use backbone::Backbone;
 use burn::tensor::{Device, Tensor};
@@ -43,6 +43,8 @@ pub struct Timing {
     pub eval_examples_per_s: f64,
     /// Seconds of the first training step.
     pub first_step_s: f64,
+    /// When it was done, in seconds since 1970.
+    pub first_step_done_at: f64,
     /// Seconds of a training step by stage, the mean of the steps after the first; what is left over
     /// is `other`.
     pub stages: Vec<(&'static str, f64)>,
@@ -76,8 +78,11 @@ pub fn bench(backbone: &Backbone, settings: &TrainSettings, shape: Shape) -> Tim
     let mut strategy = FixedLm::new(lm, encoder, Optimizer::new(settings));
     let batches = vec![items.iter().collect::<Vec<&Item>>()];
     let mut train = Vec::new();
+    let mut first_step_done_at = 0.0;
     for step in 0..=shape.steps {
         if step == 1 {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH);
+            first_step_done_at = now.map_or(0.0, |time| time.as_secs_f64());
             profile::start();
         }
         let started = Instant::now();
@@ -101,6 +106,7 @@ pub fn bench(backbone: &Backbone, settings: &TrainSettings, shape: Shape) -> Tim
         train_examples_per_s: shape.batch as f64 / median(&mut train),
         eval_examples_per_s: shape.batch as f64 / median(&mut evaluate),
         first_step_s,
+        first_step_done_at,
         stages,
     }
 }

@@ -66,6 +66,7 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<Outcome> {
             "eval_examples_per_s": timing.eval_examples_per_s,
             "peak_memory_bytes": memory,
             "first_step_s": timing.first_step_s,
+            "first_step_done_at": timing.first_step_done_at,
             "load_s": load_s,
             "stages_s": timing.stages.iter().copied().collect::<BTreeMap<&str, f64>>(),
         });

@@ -1,0 +1,150 @@
+//! The backward pass of one sequence and one key head.
+
+use pulp::{Simd, WithSimd};
+
+use super::blocks::{
+    add_by_panels, blocks, panels_of_columns, panels_of_rows, softmax, transposed,
+};
+use super::{Heads, Inputs, Queries, Scratch, Sequence, add, gather_keys, gather_queries, sized};
+use crate::gemm::small_product;
+use crate::rotary::Rotary;
+use crate::shared::Shared;
+use crate::simd::{arch, panel_width};
+
+/// One (sequence, key head) of the backward pass.
+pub(crate) struct Backward<'a> {
+    pub heads: Heads,
+    pub rotary: Option<&'a Rotary>,
+    pub sequence: &'a Sequence,
+    pub queries: Queries<'a>,
+    pub kv_head: usize,
+    pub inputs: Inputs<'a>,
+    /// Gradient of the context, `[query rows, heads · head_dim]`.
+    pub d_context: &'a [f32],
+    /// `[query rows, heads · head_dim]`, written.
+    pub dq: Shared<'a>,
+    /// `[rows, kv_heads · head_dim]`, written at the sequence's own rows.
+    pub dk: Shared<'a>,
+    /// As `dk`.
+    pub dv: Shared<'a>,
+    /// `[2][prefix][head_dim]`: gradients of the shared rows' rotated keys and values are added here.
+    pub shared_rows: &'a mut [f32],
+    pub scratch: &'a mut Scratch,
+}
+
+impl Backward<'_> {
+    pub fn run(self) {
+        arch().dispatch(self);
+    }
+}
+
+impl WithSimd for Backward<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        if panel_width() == 32 { self.with::<S, 32>(simd) } else { self.with::<S, 16>(simd) }
+    }
+}
+
+impl Backward<'_> {
+    #[inline(always)]
+    fn with<S: Simd, const P: usize>(self, simd: S) {
+        let Self { heads, rotary, sequence, queries, kv_head, inputs, d_context, .. } = self;
+        let (dim, group) = (heads.head_dim, heads.group());
+        let keys = sequence.keys();
+        let (key_panels, dim_panels) = (keys.div_ceil(P), dim.div_ceil(P));
+        let s = self.scratch;
+
+        let d_keys = sized(&mut s.d_keys, keys * dim);
+        d_keys.fill(0.0);
+        let d_values = sized(&mut s.d_values, keys * dim);
+        d_values.fill(0.0);
+
+        let rows = sized(&mut s.keys, keys * dim);
+        gather_keys(&heads, sequence, kv_head, inputs.v, None, rows);
+        panels_of_columns::<P>(rows, keys, dim, sized(&mut s.value_columns, key_panels * dim * P));
+        gather_keys(&heads, sequence, kv_head, inputs.k, rotary, rows);
+        panels_of_columns::<P>(rows, keys, dim, sized(&mut s.key_panels, key_panels * dim * P));
+        panels_of_rows::<P>(rows, keys, dim, sized(&mut s.key_rows, dim_panels * keys * P));
+
+        for (block, seen) in blocks(queries.positions, keys, heads.causal) {
+            let count = block.len() * group;
+            let stride = seen.next_multiple_of(P);
+            let q = sized(&mut s.queries, count * dim);
+            gather_queries(&heads, &queries, block.clone(), kv_head, inputs.q, rotary, q);
+            let d_out = sized(&mut s.d_out, count * dim);
+            for (row, to) in d_out.chunks_exact_mut(dim).enumerate() {
+                let query = queries.first_row + block.start + row / group;
+                let head = kv_head * group + row % group;
+                let start = query * heads.query_width() + head * dim;
+                to.copy_from_slice(&d_context[start..start + dim]);
+            }
+            // The forward pass's probabilities once more, and their gradient.
+            let scores = sized(&mut s.scores, count * stride);
+            let d_scores = sized(&mut s.d_scores, count * stride);
+            small_product::<S, P>(simd, q, dim, count, dim, &s.key_panels, stride, scores, stride);
+            let values = &s.value_columns;
+            small_product::<S, P>(simd, d_out, dim, count, dim, values, stride, d_scores, stride);
+            for (row, (p, dp)) in
+                scores.chunks_exact_mut(stride).zip(d_scores.chunks_exact_mut(stride)).enumerate()
+            {
+                let position = queries.positions[block.start + row / group];
+                softmax(p, if heads.causal { position + 1 } else { keys });
+                let mean: f32 = p.iter().zip(dp.iter()).map(|(p, dp)| p * dp).sum();
+                for (dp, p) in dp.iter_mut().zip(p.iter()) {
+                    *dp = p * (*dp - mean);
+                }
+            }
+            let turned = sized(&mut s.turned, seen * count);
+            let panels = sized(&mut s.d_out_panels, dim_panels * count * P);
+            panels_of_rows::<P>(d_out, count, dim, panels);
+            transposed(scores, count, seen, stride, turned);
+            add_by_panels::<S, P>(simd, turned, count, seen, panels, dim, d_values);
+            let panels = sized(&mut s.query_panels, dim_panels * count * P);
+            panels_of_rows::<P>(q, count, dim, panels);
+            transposed(d_scores, count, seen, stride, turned);
+            add_by_panels::<S, P>(simd, turned, count, seen, panels, dim, d_keys);
+
+            let d_queries = sized(&mut s.d_queries, count * dim);
+            for panel in 0..dim_panels {
+                let columns = P.min(dim - panel * P);
+                let key_rows = &s.key_rows[panel * keys * P..];
+                let to = &mut d_queries[panel * P..];
+                small_product::<S, P>(
+                    simd, d_scores, stride, count, seen, key_rows, columns, to, dim,
+                );
+            }
+            let scale = 1.0 / (dim as f32).sqrt();
+            for (row, from) in d_queries.chunks_exact_mut(dim).enumerate() {
+                let query = block.start + row / group;
+                if let Some(rotary) = rotary {
+                    rotary.turn_back(queries.positions[query], from);
+                }
+                let head = kv_head * group + row % group;
+                let start = (queries.first_row + query) * heads.query_width() + head * dim;
+                // SAFETY: the caller gives every (sequence, key head) to one member.
+                let to = unsafe { self.dq.part(start, dim) };
+                for (to, x) in to.iter_mut().zip(from.iter()) {
+                    *to = x * scale;
+                }
+            }
+        }
+        let own = sequence.prefix * dim;
+        let (shared_keys, shared_values) = self.shared_rows.split_at_mut(own);
+        add(shared_keys, &d_keys[..own]);
+        add(shared_values, &d_values[..own]);
+        for (index, row) in sequence.rows.clone().enumerate() {
+            let at = own + index * dim;
+            let start = row * heads.key_width() + kv_head * dim;
+            let d_key = &mut d_keys[at..at + dim];
+            if let Some(rotary) = rotary {
+                rotary.turn_back(sequence.prefix + index, d_key);
+            }
+            // SAFETY: as above.
+            unsafe {
+                self.dk.part(start, dim).copy_from_slice(d_key);
+                self.dv.part(start, dim).copy_from_slice(&d_values[at..at + dim]);
+            }
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Small dense pieces of an attention: blocks laid out for the product kernel, and softmax.
+
+use std::ops::Range;
+
+use pulp::Simd;
+
+use super::QUERY_BLOCK;
+use crate::gemm::small_sum;
+use crate::simd::exp;
+
+/// `[rows, width]` → `[width / P][rows][P]`: the right-hand side of a product over rows.
+#[inline(always)]
+pub(super) fn panels_of_rows<const P: usize>(x: &[f32], rows: usize, width: usize, to: &mut [f32]) {
+    for (panel, to) in to.chunks_exact_mut(rows * P).enumerate() {
+        let columns = P.min(width - panel * P);
+        for (row, to) in to.chunks_exact_mut(P).enumerate() {
+            let from = &x[row * width + panel * P..][..columns];
+            to[..columns].copy_from_slice(from);
+            to[columns..].fill(0.0);
+        }
+    }
+}
+
+/// `[rows, width]` → `[rows / P][width][P]`: the right-hand side of a product over the width.
+#[inline(always)]
+pub(super) fn panels_of_columns<const P: usize>(
+    x: &[f32],
+    rows: usize,
+    width: usize,
+    to: &mut [f32],
+) {
+    for (panel, to) in to.chunks_exact_mut(width * P).enumerate() {
+        let count = P.min(rows - panel * P);
+        if count < P {
+            to.fill(0.0);
+        }
+        for lane in 0..count {
+            let from = &x[(panel * P + lane) * width..][..width];
+            for (to, &x) in to[lane..].iter_mut().step_by(P).zip(from) {
+                *to = x;
+            }
+        }
+    }
+}
+
+/// `[rows, width]` → `[width, rows]`
+#[inline(always)]
+pub(super) fn transposed(x: &[f32], rows: usize, width: usize, stride: usize, to: &mut [f32]) {
+    for row in 0..rows {
+        for (column, &x) in x[row * stride..][..width].iter().enumerate() {
+            to[column * rows + row] = x;
+        }
+    }
+}
+
+/// Softmax of the first `visible` numbers, the rest becomes 0.
+#[inline(always)]
+pub(super) fn softmax(scores: &mut [f32], visible: usize) {
+    let (seen, hidden) = scores.split_at_mut(visible);
+    let mut max = f32::NEG_INFINITY;
+    for &score in seen.iter() {
+        max = max.max(score);
+    }
+    let mut sum = 0.0;
+    for score in seen.iter_mut() {
+        *score = exp(*score - max);
+    }
+    for &score in seen.iter() {
+        sum += score;
+    }
+    let scale = 1.0 / sum;
+    for score in seen.iter_mut() {
+        *score *= scale;
+    }
+    hidden.fill(0.0);
+}
+
+/// Blocks of queries with the number of keys that they may see.
+pub(super) fn blocks(
+    positions: &[usize],
+    keys: usize,
+    causal: bool,
+) -> impl Iterator<Item = (Range<usize>, usize)> {
+    (0..positions.len()).step_by(QUERY_BLOCK).map(move |start| {
+        let block = start..(start + QUERY_BLOCK).min(positions.len());
+        let last = positions[block.clone()].iter().max().copied().unwrap_or(0);
+        (block, if causal { last + 1 } else { keys })
+    })
+}
+
+/// `to[rows, width] += a[rows, depth] · b`, `b` in panels of columns.
+#[inline(always)]
+pub(super) fn add_by_panels<S: Simd, const P: usize>(
+    simd: S,
+    a: &[f32],
+    depth: usize,
+    rows: usize,
+    b: &[f32],
+    width: usize,
+    to: &mut [f32],
+) {
+    for panel in 0..width.div_ceil(P) {
+        let columns = P.min(width - panel * P);
+        let b = &b[panel * depth * P..];
+        small_sum::<S, P>(simd, a, depth, rows, depth, b, columns, &mut to[panel * P..], width);
+    }
+}

@@ -1,0 +1,164 @@
+//! Softmax attention over packed sequences that may share a prefix, forward and input gradient.
+//!
+//! Rows of all sequences lie one after the other, without padding. Rows `0..prefix` stand in front of
+//! every sequence and are computed once; each sequence attends to them and to its own rows. Query
+//! heads that share a key head are taken together, so nothing is repeated. Scores of a block of
+//! queries live in the member's scratch and are computed again in the backward pass, so a tape keeps
+//! queries, keys and values and nothing else.
+
+mod backward;
+mod blocks;
+mod forward;
+
+use std::ops::Range;
+
+use crate::rotary::Rotary;
+
+pub(crate) use backward::Backward;
+pub(crate) use forward::Forward;
+
+/// Queries whose scores are held at once.
+const QUERY_BLOCK: usize = 32;
+
+/// Sizes of an attention.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Heads {
+    pub heads: usize,
+    pub kv_heads: usize,
+    pub head_dim: usize,
+    pub causal: bool,
+}
+
+impl Heads {
+    pub fn group(&self) -> usize {
+        self.heads / self.kv_heads
+    }
+    pub fn query_width(&self) -> usize {
+        self.heads * self.head_dim
+    }
+    pub fn key_width(&self) -> usize {
+        self.kv_heads * self.head_dim
+    }
+}
+
+/// One sequence of a plan.
+#[derive(Debug, Clone)]
+pub(crate) struct Sequence {
+    /// Shared rows in front of it: `0..prefix`.
+    pub prefix: usize,
+    /// Its own rows.
+    pub rows: Range<usize>,
+}
+
+impl Sequence {
+    fn keys(&self) -> usize {
+        self.prefix + self.rows.len()
+    }
+
+    /// Row of key `index`.
+    fn key_row(&self, index: usize) -> usize {
+        if index < self.prefix { index } else { self.rows.start + index - self.prefix }
+    }
+}
+
+/// Queries of a sequence: consecutive rows of the query buffer and their positions.
+#[derive(Clone, Copy)]
+pub(crate) struct Queries<'a> {
+    pub first_row: usize,
+    pub positions: &'a [usize],
+}
+
+/// Queries, keys and values as the projections gave them (before rotation).
+#[derive(Clone, Copy)]
+pub(crate) struct Inputs<'a> {
+    /// `[query rows, heads · head_dim]`
+    pub q: &'a [f32],
+    /// `[rows, kv_heads · head_dim]`
+    pub k: &'a [f32],
+    /// `[rows, kv_heads · head_dim]`
+    pub v: &'a [f32],
+}
+
+/// What a member reuses from task to task.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    queries: Vec<f32>,
+    keys: Vec<f32>,
+    key_panels: Vec<f32>,
+    value_panels: Vec<f32>,
+    scores: Vec<f32>,
+    out: Vec<f32>,
+    // The backward pass's own.
+    key_rows: Vec<f32>,
+    value_columns: Vec<f32>,
+    query_panels: Vec<f32>,
+    d_out: Vec<f32>,
+    d_out_panels: Vec<f32>,
+    d_scores: Vec<f32>,
+    turned: Vec<f32>,
+    d_queries: Vec<f32>,
+    d_keys: Vec<f32>,
+    d_values: Vec<f32>,
+}
+
+/// A slice of `len` numbers whose old content may be anything.
+fn sized(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
+    if buffer.len() < len {
+        buffer.resize(len, 0.0);
+    }
+    &mut buffer[..len]
+}
+
+/// Rows of keys or values of one head, rotated if asked to: `[keys, head_dim]`.
+#[inline(always)]
+fn gather_keys(
+    heads: &Heads,
+    sequence: &Sequence,
+    kv_head: usize,
+    from: &[f32],
+    rotary: Option<&Rotary>,
+    to: &mut [f32],
+) {
+    let dim = heads.head_dim;
+    for (position, to) in to.chunks_exact_mut(dim).enumerate() {
+        let start = sequence.key_row(position) * heads.key_width() + kv_head * dim;
+        to.copy_from_slice(&from[start..start + dim]);
+        if let Some(rotary) = rotary {
+            rotary.turn(position, to);
+        }
+    }
+}
+
+/// Queries of the heads that share a key head, rotated and divided by √head_dim:
+/// `[queries · group, head_dim]`.
+#[inline(always)]
+fn gather_queries(
+    heads: &Heads,
+    queries: &Queries<'_>,
+    block: Range<usize>,
+    kv_head: usize,
+    from: &[f32],
+    rotary: Option<&Rotary>,
+    to: &mut [f32],
+) {
+    let (dim, group) = (heads.head_dim, heads.group());
+    let scale = 1.0 / (dim as f32).sqrt();
+    for (row, to) in to.chunks_exact_mut(dim).enumerate() {
+        let query = block.start + row / group;
+        let head = kv_head * group + row % group;
+        let start = (queries.first_row + query) * heads.query_width() + head * dim;
+        for (to, x) in to.iter_mut().zip(&from[start..start + dim]) {
+            *to = x * scale;
+        }
+        if let Some(rotary) = rotary {
+            rotary.turn(queries.positions[query], to);
+        }
+    }
+}
+
+#[inline(always)]
+pub(crate) fn add(to: &mut [f32], x: &[f32]) {
+    for (to, x) in to.iter_mut().zip(x) {
+        *to += x;
+    }
+}
