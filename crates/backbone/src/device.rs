@@ -4,7 +4,8 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::str::FromStr;
 
-use burn::tensor::{Device, Tensor};
+pub use burn::tensor::Device;
+use burn::tensor::Tensor;
 use thiserror::Error;
 
 use crate::source::nearest;

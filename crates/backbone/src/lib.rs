@@ -8,9 +8,11 @@
 pub mod device;
 pub mod error;
 pub mod families;
+pub mod footprint;
 #[cfg(feature = "flex")]
 mod fused;
 pub mod layers;
+pub mod random;
 pub mod registry;
 pub mod source;
 pub mod tokenizer;

@@ -1,21 +1,26 @@
 //! From a source to a language model: the only place that names every family.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use ptuning_core::language_model::LanguageModel;
 
+use serde_json::Map;
+
+use crate::device::is_cpu;
 use crate::error::LoadError;
 use crate::families::llama;
+use crate::footprint::Footprint;
+use crate::layers::Loader;
+use crate::random::{RandomSizes, RandomWeights};
 use crate::source::{self, Identity, Source, nearest};
 use crate::tokenizer::Tokenizer;
-use crate::transformer::Options;
+use crate::transformer::{CausalLm, Description, Options};
 
-type Load = fn(&Source, &Device, Options) -> Result<Box<dyn LanguageModel>, LoadError>;
+type Describe = fn(&Source, &Device) -> Result<Description, LoadError>;
 
 /// `model_type` of a Hugging Face config (or architecture of a GGUF file) → family.
-const FAMILIES: &[(&str, Load)] =
-    &[("llama", |source, device, options| Ok(Box::new(llama::load(source, device, options)?)))];
+const FAMILIES: &[(&str, Describe)] = &[("llama", llama::describe)];
 
 /// A loaded language model with its tokenizer.
 pub struct Backbone {
@@ -42,10 +47,18 @@ pub fn load(path: &Path, device: &Device) -> Result<Backbone, LoadError> {
 /// As [`load`].
 pub fn load_with(path: &Path, device: &Device, options: Options) -> Result<Backbone, LoadError> {
     let source = source::open(path)?;
+    let description = describe(&source, device)?;
+    let loader = Loader::new(&source, device, options.fused);
+    let model = Box::new(CausalLm::load(&description, &loader, options)?);
+    Ok(Backbone { model, tokenizer: source.tokenizer, identity: source.identity })
+}
+
+/// What an opened source holds, by its family.
+fn describe(source: &Source, device: &Device) -> Result<Description, LoadError> {
     let found =
         source.config.get("model_type").and_then(|value| value.as_str()).unwrap_or_default();
     let names = || FAMILIES.iter().map(|(name, _)| *name);
-    let Some((_, load)) = FAMILIES.iter().find(|(name, _)| *name == found) else {
+    let Some((_, describe)) = FAMILIES.iter().find(|(name, _)| *name == found) else {
         return Err(LoadError::UnknownFamily {
             file: source.config_file.clone(),
             found: found.to_owned(),
@@ -53,8 +66,47 @@ pub fn load_with(path: &Path, device: &Device, options: Options) -> Result<Backb
             nearest: nearest(found, names()).map(str::to_owned),
         });
     };
-    let model = load(&source, device, options)?;
-    Ok(Backbone { model, tokenizer: source.tokenizer, identity: source.identity })
+    describe(source, device)
+}
+
+/// How much memory a backbone takes, from its files' headers alone.
+///
+/// # Errors
+/// As [`load`], but for what only the numbers tell.
+pub fn footprint(path: &Path, device: &Device, options: Options) -> Result<Footprint, LoadError> {
+    let source = source::open(path)?;
+    let description = describe(&source, device)?;
+    Ok(Footprint::new(description, source.weights.as_ref(), options.fused && is_cpu(device)))
+}
+
+/// A model of random eight-bit weights: what it costs does not depend on them.
+///
+/// # Errors
+/// Sizes that do not go together.
+pub fn random(
+    sizes: &RandomSizes,
+    device: &Device,
+    options: Options,
+) -> Result<CausalLm, LoadError> {
+    let description = llama::description(&sizes.config()?);
+    let weights = RandomWeights::new(&description);
+    let (config, file) = (Map::new(), PathBuf::from("random weights"));
+    let loader = Loader::of(&config, &file, &weights, device, options.fused);
+    CausalLm::load(&description, &loader, options)
+}
+
+/// The footprint of a [`random`] model, without making it.
+///
+/// # Errors
+/// Sizes that do not go together.
+pub fn random_footprint(
+    sizes: &RandomSizes,
+    device: &Device,
+    options: Options,
+) -> Result<Footprint, LoadError> {
+    let description = llama::description(&sizes.config()?);
+    let weights = RandomWeights::new(&description);
+    Ok(Footprint::new(description, &weights, options.fused && is_cpu(device)))
 }
 
 /// Families that are built in, by the `model_type` of their config.

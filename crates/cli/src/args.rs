@@ -35,6 +35,8 @@ pub enum Command {
     Doctor,
     /// Time training and evaluation steps of a given shape on a backbone.
     Bench(BenchArgs),
+    /// Tell the memory of a training step of a given shape, from the backbone's headers alone.
+    Estimate(EstimateArgs),
 }
 
 /// Settings that several commands take.
@@ -287,7 +289,30 @@ pub enum Without {
     after_help = "Example: ptune bench --backbone smollm2-135m --batch 8 --length 16 --virtual 9 --json"
 )]
 pub struct BenchArgs {
-    /// Backbone: a name, a folder or a .gguf file.
+    #[command(flatten)]
+    pub shape: ShapeArgs,
+    /// Run without one of these, to see what it gives.
+    #[arg(long, value_enum)]
+    pub without: Vec<Without>,
+    /// Keep each layer's input alone and compute the rest once more.
+    #[arg(long)]
+    pub recompute: bool,
+    /// Print where the time of a training step goes.
+    #[arg(long)]
+    pub profile: bool,
+    /// Steps to take the median of.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=100000))]
+    pub steps: u32,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A training step.
+#[derive(Debug, Args)]
+pub struct ShapeArgs {
+    /// Backbone: a name, a folder or a .gguf file; or random eight-bit weights of a Llama's sizes, as in
+    /// random:hidden=2048,intermediate=8192,layers=24,heads=32,kv_heads=32,vocab=49152.
     #[arg(long, default_value = "smollm2-135m")]
     pub backbone: String,
     /// Device.
@@ -308,22 +333,17 @@ pub struct BenchArgs {
     /// Prompt encoder.
     #[arg(long, value_enum, default_value = "lstm")]
     pub encoder: EncoderArg,
-    /// Run without one of these, to see what it gives.
-    #[arg(long, value_enum)]
-    pub without: Vec<Without>,
-    /// Keep each layer's input alone and compute the rest once more.
-    #[arg(long)]
-    pub recompute: bool,
-    /// Print where the time of a training step goes.
-    #[arg(long)]
-    pub profile: bool,
-    /// Steps to take the median of.
-    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=100000))]
-    pub steps: u32,
-    /// Print one JSON object.
-    #[arg(long)]
-    pub json: bool,
     /// Do not download a missing backbone.
     #[arg(long)]
     pub offline: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: ptune estimate --batch 32 --length 64")]
+pub struct EstimateArgs {
+    #[command(flatten)]
+    pub shape: ShapeArgs,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
 }

@@ -368,3 +368,26 @@ fn doctor_and_fetch_list_what_there_is() {
     assert_eq!(fetch.code, Some(0), "{fetch}");
     assert!(fetch.stdout.starts_with("smollm2-135m     not fetched  Apache-2.0"), "{fetch}");
 }
+
+#[test]
+fn a_step_takes_the_memory_that_was_told() {
+    let folder = Folder::new();
+    // Large enough that the program itself is a small part of it.
+    let shape = "--backbone random:hidden=256,intermediate=1024,layers=8,heads=4,kv_heads=2,vocab=9000 \
+                 --batch 64 --length 64 --encoder mlp --json";
+    let told = folder.run(&format!("estimate {shape}"));
+    let told = told.json();
+    let mut totals = Vec::new();
+    for (mode, flags) in [("tape", ""), ("recompute", "--recompute")] {
+        let ran = folder.run(&format!("bench {shape} --steps 1 {flags}"));
+        let measured = ran.json();
+        let told = told["memory"][mode]["peak_memory_bytes"].as_f64().unwrap();
+        totals.push(told);
+        // Only Linux tells.
+        if let Some(measured) = measured["peak_memory_bytes"].as_f64() {
+            let ratio = told / measured;
+            assert!((0.8..1.2).contains(&ratio), "{mode}: told {told}, measured {measured}");
+        }
+    }
+    assert!(totals[1] < totals[0] / 2.0, "{totals:?}");
+}

@@ -4,8 +4,10 @@ mod common;
 
 use common::{Folder, commands_in_help};
 
-const COMMANDS: [&str; 9] =
-    ["train", "resume", "eval", "predict", "inspect", "export", "fetch", "doctor", "bench"];
+const COMMANDS: [&str; 10] = [
+    "train", "resume", "eval", "predict", "inspect", "export", "fetch", "doctor", "bench",
+    "estimate",
+];
 
 #[test]
 fn help_lists_every_command() {

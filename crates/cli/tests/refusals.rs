@@ -27,6 +27,13 @@ fn arguments() {
         "bench --virtual 20",
         "bench --backbone tiny_llama --length 65",
         "bench --batch 0",
+        "bench --backbone tiny_llama --recompute --without fused",
+        "estimate --backbone tiny_lama",
+        "estimate --backbone tiny_llama --length 65",
+        "estimate --backbone random:hiden=64",
+        "estimate --backbone random:hidden=64,layers=two",
+        "estimate --backbone random:hidden=64",
+        "estimate --backbone random:hidden=64,intermediate=64,layers=1,heads=4,kv_heads=3,vocab=9",
         "fetch smollm-135m",
     ];
     assert_snapshot!(refused(&Folder::new(), "", &lines), @r#"
@@ -97,6 +104,32 @@ fn arguments() {
 
     $ bench --batch 0
     error: invalid value '0' for '--batch <BATCH>': 0 is not in 1..=65536
+
+    $ bench --backbone tiny_llama --recompute --without fused
+    error: backbone.memory = "recompute" is not there on flex without fused
+    hint: it needs the CPU's fused operations: device = "flex" and backbone.fused = true; or backbone.memory = "tape"
+
+    $ estimate --backbone tiny_lama
+    error: no backbone "tiny_lama": it is no name of the catalogue (smollm2-135m), and there is no ./tiny_lama
+
+    $ estimate --backbone tiny_llama --length 65
+    error: --length 65: the backbone has 64 positions
+    hint: --length 64 or less
+
+    $ estimate --backbone random:hiden=64
+    error: --backbone random:hiden=64: no size 'hiden'; there are hidden, intermediate, layers, heads, kv_heads, vocab
+    hint: random:hidden=2048,intermediate=8192,layers=24,heads=32,kv_heads=32,vocab=49152
+
+    $ estimate --backbone random:hidden=64,layers=two
+    error: --backbone random:hidden=64,layers=two: 'layers=two' is not layers=N with N from 1 to 16777216
+    hint: random:hidden=2048,intermediate=8192,layers=24,heads=32,kv_heads=32,vocab=49152
+
+    $ estimate --backbone random:hidden=64
+    error: --backbone random:hidden=64: intermediate is missing
+    hint: random:hidden=2048,intermediate=8192,layers=24,heads=32,kv_heads=32,vocab=49152
+
+    $ estimate --backbone random:hidden=64,intermediate=64,layers=1,heads=4,kv_heads=3,vocab=9
+    error: random: 4 heads do not divide 64 into even widths, or 3 key heads not 4 heads
 
     $ fetch smollm-135m
     error: no backbone "smollm-135m" in the catalogue; known: smollm2-135m

@@ -106,6 +106,25 @@ fn values_and_gradients_equal_a_plain_model() {
 }
 
 #[test]
+fn the_estimate_is_what_a_step_takes() {
+    for model in Model::samples() {
+        for batch in batches(model.causal) {
+            for memory in [Memory::Tape, Memory::Recompute] {
+                let stack = model.stack();
+                let plan = Plan::new(batch.prefix, &batch.own, &batch.answers).unwrap();
+                let x = random(plan.rows() * model.hidden, 1);
+                let (y, tape) = stack.forward_taped(&x, &plan, memory);
+                let dx = stack.gradient(&y, &tape);
+                drop(tape);
+                let taken = stack.pooled_bytes() + 4 * 2 * (dx.len() + y.len());
+                let estimate = stack.shape().step_bytes(stack.layers(), &plan, memory);
+                assert_eq!(taken, estimate, "{memory:?}, {:?}", stack.shape());
+            }
+        }
+    }
+}
+
+#[test]
 fn a_tape_is_made_for_both_orders() {
     let orders: Vec<Order> = Model::samples().iter().map(|model| model.order).collect();
     assert!(orders.contains(&Order::Pre) && orders.contains(&Order::Post));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use burn::module::{ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use ptuning_core::prompt_encoder::{
     EncoderConfig, EncoderKind, Initializer, PromptEncoder, Start, initial_vectors,
@@ -100,6 +100,7 @@ fn check(case: &str, kind: EncoderKind, parameters: usize) {
     let mut set = Set(&golden, Vec::new(), 0);
     let encoder = encoder.map_parameters(&mut set);
     assert_eq!(set.2, parameters);
+    assert_eq!(encoder.num_params(), config.parameters());
     let output = encoder.forward();
     close("output", &output.to_data(), &golden["output"]);
     let upstream = Tensor::from_data(golden["grad_output"].clone(), &Device::flex());

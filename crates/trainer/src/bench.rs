@@ -2,9 +2,11 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use backbone::Backbone;
+use backbone::Memory;
+use backbone::footprint::Footprint;
 use burn::tensor::{Device, Tensor};
 use kernels::profile;
+use ptuning_core::language_model::LanguageModel;
 use ptuning_core::prompt_encoder::{EncoderConfig, EncoderKind, Initializer, PromptEncoder};
 use ptuning_core::prompt_model::answer_logits;
 use ptuning_core::template::{Encoded, Slot};
@@ -34,6 +36,28 @@ pub struct Shape {
     pub encoder: EncoderKind,
 }
 
+/// Bytes that a program takes before it opens a backbone: its own code and tables.
+const PROGRAM: usize = 40 << 20;
+
+impl Shape {
+    fn encoder_config(&self, hidden: usize) -> EncoderConfig {
+        EncoderConfig { kind: self.encoder, prompt: self.prompt, hidden, inner: hidden / 2 * 2 }
+    }
+
+    /// Bytes at the peak of a training step on the CPU, fused, part by part.
+    pub fn estimate(&self, footprint: &Footprint, memory: Memory) -> Vec<(&'static str, usize)> {
+        let encoder = self.encoder_config(footprint.hidden()).parameters();
+        let own = self.length - self.leading;
+        vec![
+            ("program", PROGRAM),
+            ("weights", footprint.weights),
+            ("training step", footprint.step(self.leading, own, self.batch, memory)),
+            // Values, both moments, gradients, and a copy of the values that the optimiser moves.
+            ("prompt encoder", 5 * 4 * encoder),
+        ]
+    }
+}
+
 /// What was measured.
 #[derive(Debug, Clone, Serialize)]
 pub struct Timing {
@@ -51,8 +75,7 @@ pub struct Timing {
 }
 
 /// Times steps on random token ids.
-pub fn bench(backbone: &Backbone, settings: &TrainSettings, shape: Shape) -> Timing {
-    let lm = backbone.model.as_ref();
+pub fn bench(lm: &dyn LanguageModel, settings: &TrainSettings, shape: Shape) -> Timing {
     let (hidden, vocab) = (lm.hidden_size(), lm.vocab_size());
     let mut rng = ChaCha8Rng::seed_from_u64(0);
     let item = |index| {
@@ -69,8 +92,7 @@ pub fn bench(backbone: &Backbone, settings: &TrainSettings, shape: Shape) -> Tim
         }
     };
     let items: Vec<Item> = (0..shape.batch).map(item).collect();
-    let config =
-        EncoderConfig { kind: shape.encoder, prompt: shape.prompt, hidden, inner: hidden / 2 * 2 };
+    let config = shape.encoder_config(hidden);
     let device: Device = lm.device();
     let mut init = Initializer::new(0);
     let vectors = Tensor::from_data(init.normal([shape.prompt, hidden], 1.0), &device);

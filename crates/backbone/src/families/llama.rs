@@ -12,9 +12,7 @@ use serde_json::json;
 use crate::error::LoadError;
 use crate::layers::Loader;
 use crate::source::Source;
-use crate::transformer::{
-    CausalLm, LayerRecipe, LinearRecipe, NormRecipe, Options, Recipe, Table, Transformer,
-};
+use crate::transformer::{Description, LayerRecipe, LinearRecipe, NormRecipe, Recipe};
 
 /// Sizes of a Llama, checked against each other.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,22 +93,30 @@ fn rope_theta(source: &Source, loader: &Loader<'_>) -> Result<f64, LoadError> {
     }
 }
 
-/// Reads a Llama onto a device.
+/// What a Llama's files hold.
 ///
 /// # Errors
-/// A config that contradicts itself or the tensors, or a variant that is not built in.
-pub fn load(source: &Source, device: &Device, options: Options) -> Result<CausalLm, LoadError> {
-    let loader = Loader::new(source, device, options.fused);
-    let config = LlamaConfig::read(source, &loader)?;
-    let LlamaConfig { vocab, hidden, max_positions, .. } = config;
-    let embeddings = Table::load(&loader, "model.embed_tokens.weight", vocab, hidden)?;
-    let head = if config.tied {
-        embeddings.clone()
-    } else {
-        Table::load(&loader, "lm_head.weight", vocab, hidden)?
+/// A config that contradicts itself, or a variant that is not built in.
+pub fn describe(source: &Source, device: &Device) -> Result<Description, LoadError> {
+    let config = LlamaConfig::read(source, &Loader::new(source, device, false))?;
+    Ok(description(&config))
+}
+
+/// A Llama of these sizes under the usual names.
+pub fn description(config: &LlamaConfig) -> Description {
+    let LlamaConfig { vocab, hidden, max_positions, tied, .. } = *config;
+    let table = |name: &str| LinearRecipe {
+        weight: name.to_owned(),
+        bias: None,
+        out: vocab,
+        inner: hidden,
     };
-    let transformer = Transformer::load(&recipe(&config), &loader, options)?;
-    Ok(CausalLm { embeddings, transformer, head, vocab, hidden, max_positions })
+    Description {
+        recipe: recipe(config),
+        embeddings: table("model.embed_tokens.weight"),
+        head: (!tied).then(|| table("lm_head.weight")),
+        max_positions,
+    }
 }
 
 fn recipe(config: &LlamaConfig) -> Recipe {

@@ -3,7 +3,9 @@
 use burn::tensor::{Device, Tensor};
 use ptuning_core::language_model::{LanguageModel, Layout, Objective};
 
-use super::{Table, Transformer};
+use super::{Description, Options, Table, Transformer};
+use crate::error::LoadError;
+use crate::layers::Loader;
 
 /// A frozen causal language model of any family.
 #[derive(Debug)]
@@ -20,6 +22,29 @@ pub struct CausalLm {
     pub hidden: usize,
     /// Longest sequence.
     pub max_positions: usize,
+}
+
+impl CausalLm {
+    /// Reads a model onto the loader's device.
+    ///
+    /// # Errors
+    /// Tensors that are missing or of another shape.
+    pub fn load(
+        description: &Description,
+        loader: &Loader<'_>,
+        options: Options,
+    ) -> Result<Self, LoadError> {
+        let Description { recipe, embeddings, head, max_positions } = description;
+        let (vocab, hidden) = (embeddings.out, embeddings.inner);
+        let embeddings = Table::load(loader, &embeddings.weight, vocab, hidden)?;
+        let head = match head {
+            Some(head) => Table::load(loader, &head.weight, vocab, hidden)?,
+            None => embeddings.clone(),
+        };
+        let transformer = Transformer::load(recipe, loader, options)?;
+        let max_positions = *max_positions;
+        Ok(Self { embeddings, transformer, head, vocab, hidden, max_positions })
+    }
 }
 
 impl LanguageModel for CausalLm {

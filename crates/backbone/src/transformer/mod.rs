@@ -19,7 +19,7 @@ use ptuning_core::language_model::Layout;
 use ptuning_core::objective::cross_entropy_backward;
 
 pub use causal_lm::CausalLm;
-pub use recipe::{LayerRecipe, LinearRecipe, NormRecipe, Recipe};
+pub use recipe::{Description, LayerRecipe, LinearRecipe, NormRecipe, Recipe};
 
 use crate::error::LoadError;
 use crate::layers::Loader;

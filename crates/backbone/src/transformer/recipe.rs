@@ -63,3 +63,41 @@ pub struct Recipe {
     /// Behind the last layer.
     pub last_norm: Option<NormRecipe>,
 }
+
+/// A whole language model.
+#[derive(Debug, Clone)]
+pub struct Description {
+    /// The layers.
+    pub recipe: Recipe,
+    /// Word embeddings, `[vocab, hidden]`.
+    pub embeddings: LinearRecipe,
+    /// The head, `[vocab, hidden]`; the embeddings where there is none.
+    pub head: Option<LinearRecipe>,
+    /// Longest sequence.
+    pub max_positions: usize,
+}
+
+impl Description {
+    /// Every matrix.
+    pub fn matrices(&self) -> impl Iterator<Item = &LinearRecipe> {
+        let layers = self.recipe.layers.iter().flat_map(|layer| {
+            let LayerRecipe { query, key, value, output, gate, up, down, .. } = layer;
+            [query, key, value, output, up, down].into_iter().chain(gate)
+        });
+        layers.chain([&self.embeddings]).chain(&self.head)
+    }
+
+    /// Every vector, by name, with its length.
+    pub fn vectors(&self) -> Vec<(&str, usize)> {
+        let hidden = self.recipe.shape.hidden;
+        let norms = self
+            .recipe
+            .layers
+            .iter()
+            .flat_map(|layer| [&layer.attention_norm, &layer.feed_forward_norm]);
+        let norms = norms.chain(&self.recipe.last_norm);
+        let norms = norms.flat_map(|norm| [Some(&norm.gain), norm.bias.as_ref()]);
+        let biases = self.matrices().map(|linear| Some((linear.bias.as_deref()?, linear.out)));
+        norms.flatten().map(|name| (name.as_str(), hidden)).chain(biases.flatten()).collect()
+    }
+}

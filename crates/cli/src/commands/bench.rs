@@ -4,29 +4,23 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Instant;
 
+use backbone::random::RandomSizes;
 use backbone::{Memory, Options};
+use ptuning_core::language_model::LanguageModel;
 use ptuning_core::prompt_encoder::EncoderKind;
 use serde_json::json;
 use trainer::bench::{Shape, bench, peak_memory_bytes};
 use trainer::settings::TrainSettings;
 
 use super::open::{self, Fetching};
-use crate::args::{BenchArgs, EncoderArg, Without};
+use crate::args::{BenchArgs, EncoderArg, ShapeArgs, Without};
 use crate::exit::{Hinted, Outcome};
 
 /// Times training and evaluation.
 pub fn run(args: &BenchArgs) -> anyhow::Result<Outcome> {
-    if args.virtual_tokens > args.length {
-        return Err(Hinted {
-            message: format!(
-                "--virtual {}: more than --length {}",
-                args.virtual_tokens, args.length
-            ),
-            hint: "the length includes the virtual tokens".to_owned(),
-        }
-        .into());
-    }
-    let fetching = Fetching { offline: args.offline, quiet: args.json, interrupt: None };
+    let shape = shape(&args.shape, args.steps as usize)?;
+    let quiet = args.json;
+    let fetching = Fetching { offline: args.shape.offline, quiet, interrupt: None };
     let started = Instant::now();
     let on = |part| !args.without.contains(&part);
     let options = Options {
@@ -35,29 +29,16 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<Outcome> {
         answer_rows: on(Without::AnswerRows),
         memory: if args.recompute { Memory::Recompute } else { Memory::Tape },
     };
-    let backbone = open::backbone(&args.backbone, &args.device, options, fetching)?;
-    let load_s = started.elapsed().as_secs_f64();
-    let max = backbone.model.max_positions();
-    if args.length as usize > max {
-        return Err(Hinted {
-            message: format!("--length {}: the backbone has {max} positions", args.length),
-            hint: format!("--length {max} or less"),
+    let model: Box<dyn LanguageModel> = match random_sizes(&args.shape.backbone)? {
+        Some(sizes) => {
+            let device = open::device(&args.shape.device, options)?;
+            Box::new(backbone::registry::random(&sizes, &device, options)?)
         }
-        .into());
-    }
-    let shape = Shape {
-        batch: args.batch as usize,
-        length: args.length as usize,
-        prompt: args.virtual_tokens as usize,
-        leading: args.leading.min(args.virtual_tokens) as usize,
-        steps: args.steps as usize,
-        encoder: match args.encoder {
-            EncoderArg::Lstm => EncoderKind::Lstm,
-            EncoderArg::Mlp => EncoderKind::Mlp,
-            EncoderArg::Direct => EncoderKind::Direct,
-        },
+        None => open::backbone(&args.shape.backbone, &args.shape.device, options, fetching)?.model,
     };
-    let timing = bench(&backbone, &TrainSettings::default(), shape);
+    let load_s = started.elapsed().as_secs_f64();
+    check_length(args.shape.length, model.max_positions())?;
+    let timing = bench(model.as_ref(), &TrainSettings::default(), shape);
     let memory = peak_memory_bytes();
     let mut out = std::io::stdout().lock();
     if args.json {
@@ -75,7 +56,7 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<Outcome> {
         writeln!(
             out,
             "batch {}, length {}, {} virtual tokens of which {} lead",
-            args.batch, args.length, shape.prompt, shape.leading
+            shape.batch, shape.length, shape.prompt, shape.leading
         )?;
         writeln!(out, "  train      {:>8.2} examples/s", timing.train_examples_per_s)?;
         writeln!(out, "  evaluate   {:>8.2} examples/s", timing.eval_examples_per_s)?;
@@ -94,4 +75,81 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<Outcome> {
         }
     }
     Ok(Outcome::Done)
+}
+
+/// What the flags say, if it makes sense.
+pub fn shape(args: &ShapeArgs, steps: usize) -> anyhow::Result<Shape> {
+    if args.virtual_tokens > args.length {
+        return Err(Hinted {
+            message: format!(
+                "--virtual {}: more than --length {}",
+                args.virtual_tokens, args.length
+            ),
+            hint: "the length includes the virtual tokens".to_owned(),
+        }
+        .into());
+    }
+    // The last position answers, so it is no part of what all examples share.
+    let leading = args.leading.min(args.virtual_tokens).min(args.length - 1);
+    Ok(Shape {
+        batch: args.batch as usize,
+        length: args.length as usize,
+        prompt: args.virtual_tokens as usize,
+        leading: leading as usize,
+        steps,
+        encoder: match args.encoder {
+            EncoderArg::Lstm => EncoderKind::Lstm,
+            EncoderArg::Mlp => EncoderKind::Mlp,
+            EncoderArg::Direct => EncoderKind::Direct,
+        },
+    })
+}
+
+/// Refuses sequences that the backbone has no positions for.
+pub fn check_length(length: u32, max: usize) -> anyhow::Result<()> {
+    if length as usize > max {
+        return Err(Hinted {
+            message: format!("--length {length}: the backbone has {max} positions"),
+            hint: format!("--length {max} or less"),
+        }
+        .into());
+    }
+    Ok(())
+}
+
+/// The sizes behind `random:`, or `None` for any other backbone.
+pub fn random_sizes(backbone: &str) -> anyhow::Result<Option<RandomSizes>> {
+    let Some(list) = backbone.strip_prefix("random:") else { return Ok(None) };
+    let names = ["hidden", "intermediate", "layers", "heads", "kv_heads", "vocab"];
+    let wrong = |what: String| -> anyhow::Error {
+        Hinted {
+            message: format!("--backbone {backbone}: {what}"),
+            hint: "random:hidden=2048,intermediate=8192,layers=24,heads=32,kv_heads=32,vocab=49152"
+                .to_owned(),
+        }
+        .into()
+    };
+    let mut sizes = [None; 6];
+    for part in list.split(',') {
+        let (name, value) = part.split_once('=').unwrap_or((part, ""));
+        let Some(index) = names.iter().position(|known| *known == name.trim()) else {
+            return Err(wrong(format!("no size '{name}'; there are {}", names.join(", "))));
+        };
+        // Larger ones would overflow the products of two before any file could hold them.
+        let value = value.trim().parse().ok().filter(|value| (1..=1usize << 24).contains(value));
+        let Some(value) = value else {
+            return Err(wrong(format!("'{part}' is not {name}=N with N from 1 to {}", 1 << 24)));
+        };
+        sizes[index] = Some(value);
+    }
+    let size =
+        |index: usize| sizes[index].ok_or_else(|| wrong(format!("{} is missing", names[index])));
+    Ok(Some(RandomSizes {
+        hidden: size(0)?,
+        intermediate: size(1)?,
+        layers: size(2)?,
+        heads: size(3)?,
+        kv_heads: size(4)?,
+        vocab: size(5)?,
+    }))
 }

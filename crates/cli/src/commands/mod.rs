@@ -2,6 +2,7 @@
 
 mod bench;
 mod doctor;
+mod estimate;
 mod eval;
 mod export;
 mod fetch;
@@ -25,5 +26,6 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Fetch(args) => fetch::run(&args),
         Command::Doctor => doctor::run(),
         Command::Bench(args) => bench::run(&args),
+        Command::Estimate(args) => estimate::run(&args),
     }
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context;
+use backbone::device::Device;
 use backbone::device::Kind;
 use backbone::source::fetch::{self, Located};
 use backbone::{Backbone, DeviceSpec, Memory, Options};
@@ -73,15 +74,9 @@ pub fn download(name: &str, fetching: Fetching<'_>) -> anyhow::Result<PathBuf> {
     Ok(fetch::fetch(name, &cache, cancel, &mut |event| progress.on(event))?)
 }
 
-/// A backbone on a device, with a line about it on stderr.
-pub fn backbone(
-    source: &str,
-    device: &str,
-    options: Options,
-    fetching: Fetching<'_>,
-) -> anyhow::Result<Backbone> {
-    // The device first: a wrong name should not wait for a download.
-    let spec: DeviceSpec = device.parse()?;
+/// A device that can run a backbone in this way.
+pub fn device(name: &str, options: Options) -> anyhow::Result<Device> {
+    let spec: DeviceSpec = name.parse()?;
     if options.memory == Memory::Recompute && !(options.fused && spec.kind == Kind::Flex) {
         return Err(Hinted {
             message: format!(
@@ -93,14 +88,25 @@ pub fn backbone(
         }
         .into());
     }
-    let device = spec.open()?;
+    Ok(spec.open()?)
+}
+
+/// A backbone on a device, with a line about it on stderr.
+pub fn backbone(
+    source: &str,
+    device_name: &str,
+    options: Options,
+    fetching: Fetching<'_>,
+) -> anyhow::Result<Backbone> {
+    // The device first: a wrong name should not wait for a download.
+    let device = device(device_name, options)?;
     let path = locate(source, fetching)?;
     let started = Instant::now();
     let backbone = backbone::load_with(&path, &device, options)?;
     if !fetching.quiet {
         let model = &backbone.model;
         eprintln!(
-            "backbone {source} ({}, {} wide, {} words) on {spec}, loaded in {:.1} s",
+            "backbone {source} ({}, {} wide, {} words) on {device_name}, loaded in {:.1} s",
             backbone.identity.family,
             model.hidden_size(),
             model.vocab_size(),

@@ -17,6 +17,11 @@ pub(super) struct PackedGroups {
 }
 
 impl PackedGroups {
+    #[cfg(test)]
+    pub(super) fn group(&self) -> usize {
+        self.group
+    }
+
     pub(super) fn new(values: Grouped, out: usize, inner: usize, panel: usize) -> Self {
         let Grouped { quants, group, scales, offsets } = values;
         assert!(

@@ -47,6 +47,38 @@ const GROUPS: [usize; 2] = [16, 32];
 /// Rows of a panel are split at multiples of this.
 pub(crate) const SPLIT: usize = 32;
 
+impl Values {
+    /// Bytes that a matrix of `[out, in]` takes when packed.
+    pub fn packed_bytes(kind: Kind, out: usize, inner: usize) -> usize {
+        let panel = panel_width();
+        let rows = out.next_multiple_of(panel);
+        match kind {
+            Kind::Full => 4 * rows * inner,
+            Kind::Half => 2 * rows * inner,
+            Kind::Grouped { group, offsets } => {
+                let scales = rows * (inner / group) * (1 + usize::from(offsets));
+                rows * inner + inner.next_multiple_of(panel) * out + 4 * scales
+            }
+        }
+    }
+}
+
+/// How a matrix is stored, without its numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Four bytes a number.
+    Full,
+    /// Two bytes a number.
+    Half,
+    /// One byte a number, and scales.
+    Grouped {
+        /// Numbers of a row that share a scale.
+        group: usize,
+        /// Whether there are offsets too.
+        offsets: bool,
+    },
+}
+
 /// A packed `[out, in]` matrix that never changes.
 pub struct Frozen {
     out: usize,

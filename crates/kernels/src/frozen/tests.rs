@@ -51,3 +51,19 @@ fn rows_are_the_numbers_that_went_in() {
         }
     }
 }
+
+#[test]
+fn the_size_is_known_beforehand() {
+    for (out, inner) in [(3, 32), (16, 48), (33, 64), (5, 96)] {
+        for (frozen, _) in samples(out, inner, 1) {
+            let kind = match &frozen.storage {
+                Storage::F32(_) => Kind::Full,
+                Storage::Half(..) => Kind::Half,
+                Storage::Grouped(groups) => {
+                    Kind::Grouped { group: groups.group(), offsets: !groups.offsets.is_empty() }
+                }
+            };
+            assert_eq!(frozen.bytes(), Values::packed_bytes(kind, out, inner));
+        }
+    }
+}

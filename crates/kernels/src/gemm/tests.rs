@@ -9,7 +9,15 @@ use rand_chacha::ChaCha8Rng;
 #[test]
 fn products_and_gradients_equal_plain_sums() {
     let mut rng = ChaCha8Rng::seed_from_u64(5);
-    let shapes = [(1, 1, 1), (7, 33, 32), (5, 16, 96), (13, 70, 31), (3, 300, 544), (25, 48, 64)];
+    let shapes = [
+        (1, 1, 1),
+        (7, 33, 32),
+        (5, 16, 96),
+        (13, 70, 31),
+        (3, 300, 544),
+        (25, 48, 64),
+        (3, 500, 64),
+    ];
     for (rows, out, inner) in shapes {
         for (weight, values) in samples(out, inner, 2) {
             for side in [Side::Product, Side::Gradient] {

@@ -68,7 +68,7 @@ struct Step<'a> {
 }
 
 /// Sequences in groups: the shared rows' own sequence, then the examples in [`CHUNKS`] parts.
-fn units(plan: &Plan) -> Vec<Range<usize>> {
+pub(super) fn units(plan: &Plan) -> Vec<Range<usize>> {
     let first = usize::from(plan.prefix > 0);
     let examples = plan.sequences.len() - first;
     let parts = CHUNKS.min(examples);

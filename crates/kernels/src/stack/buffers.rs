@@ -32,6 +32,12 @@ impl Pool {
         buffer
     }
 
+    /// Bytes of all free buffers.
+    pub fn bytes(&self) -> usize {
+        let free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        free.iter().map(|buffer| 4 * buffer.capacity()).sum()
+    }
+
     pub fn give(&self, buffers: impl IntoIterator<Item = Vec<f32>>) {
         let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         free.extend(buffers.into_iter().filter(|buffer| buffer.capacity() > 0));

@@ -138,6 +138,33 @@ impl Shape {
     }
 }
 
+impl Shape {
+    /// Bytes of the buffers of one training step through `layers` layers.
+    pub fn step_bytes(&self, layers: usize, plan: &Plan, memory: Memory) -> usize {
+        let Self { hidden, intermediate, .. } = *self;
+        let (rows, answers, heads) = (plan.rows(), plan.answers(), self.heads());
+        let (queries, keys) = (heads.query_width(), heads.key_width());
+        let gate = if self.gated { intermediate } else { 0 };
+        let post = if self.order == Order::Post { hidden } else { 0 };
+        let tape =
+            |out: usize| 2 * rows * keys + out * (queries + hidden + post + intermediate + gate);
+        let kept = match memory {
+            Memory::Tape if layers > 1 => (layers - 1) * tape(rows) + tape(answers),
+            Memory::Tape | Memory::Recompute => tape(rows),
+        };
+        let forward = layers.max(2) * rows * hidden
+            + rows * (hidden + queries + intermediate)
+            + 2 * answers * hidden;
+        let shared = backward::units(plan).len() * 2 * plan.prefix * keys;
+        let backward = rows * (4 * hidden + intermediate + gate + 2 * queries + 2 * keys)
+            + answers * hidden
+            + shared;
+        // What comes in and goes out of both passes is the caller's.
+        let ends = 2 * rows * hidden + 2 * answers * hidden;
+        4 * (kept + forward + backward + ends)
+    }
+}
+
 /// What a forward pass keeps for its backward pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Memory {
@@ -200,6 +227,11 @@ impl Stack {
     /// Number of layers.
     pub fn layers(&self) -> usize {
         self.layers.len()
+    }
+
+    /// Bytes of the buffers that wait for the next pass.
+    pub fn pooled_bytes(&self) -> usize {
+        self.pool.bytes()
     }
 
     /// Bytes that the weights take.

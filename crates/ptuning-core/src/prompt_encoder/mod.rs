@@ -50,6 +50,24 @@ pub struct EncoderConfig {
     pub inner: usize,
 }
 
+impl EncoderConfig {
+    /// Numbers that are trained.
+    pub fn parameters(&self) -> usize {
+        let Self { kind, prompt, hidden, inner } = *self;
+        let mlp = |inputs: usize| (inputs + 1) * inner + (inner + 1) * hidden;
+        let vectors = prompt * hidden;
+        match kind {
+            EncoderKind::Direct => vectors,
+            EncoderKind::Mlp => vectors + mlp(hidden),
+            EncoderKind::Lstm => {
+                let units = inner / 2;
+                let layer = |inputs: usize| 2 * 4 * units * (inputs + units + 2);
+                vectors + layer(hidden) + layer(2 * units) + mlp(2 * units)
+            }
+        }
+    }
+}
+
 /// A prompt encoder of any kind.
 #[derive(Module, Debug)]
 #[allow(clippy::large_enum_variant, reason = "one value per run; a box would only hide it")]

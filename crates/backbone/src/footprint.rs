@@ -1,0 +1,75 @@
+//! How much memory a backbone takes, told from its headers.
+
+use kernels::frozen::{Kind, Values};
+use kernels::stack::{Memory, Plan, Shape};
+
+use crate::source::{Dtype, Weights};
+use crate::transformer::Description;
+
+/// Sizes of a backbone.
+#[derive(Debug, Clone)]
+pub struct Footprint {
+    /// Bytes of all weights as they are held.
+    pub weights: usize,
+    /// Numbers of all weights.
+    pub parameters: usize,
+    /// Rows of the embedding table.
+    pub vocab: usize,
+    /// Longest sequence.
+    pub max_positions: usize,
+    layers: usize,
+    shape: Shape,
+}
+
+impl Footprint {
+    /// Counts what a description's tensors take.
+    pub(crate) fn new(description: Description, weights: &dyn Weights, packed: bool) -> Self {
+        let bytes = |linear: &crate::transformer::LinearRecipe| match weights.dtype(&linear.weight)
+        {
+            Some(dtype) if packed => Values::packed_bytes(kind(dtype), linear.out, linear.inner),
+            _ => 4 * linear.out * linear.inner,
+        };
+        let matrices = description.matrices().map(|linear| linear.out * linear.inner);
+        let vectors: usize = description.vectors().iter().map(|(_, size)| size).sum();
+        Self {
+            weights: description.matrices().map(bytes).sum::<usize>() + 4 * vectors,
+            parameters: matrices.sum::<usize>() + vectors,
+            vocab: description.embeddings.out,
+            max_positions: description.max_positions,
+            layers: description.recipe.layers.len(),
+            shape: description.recipe.shape,
+        }
+    }
+
+    /// Width of an embedding.
+    pub fn hidden(&self) -> usize {
+        self.shape.hidden
+    }
+
+    /// Bytes that a training step takes besides weights and prompt encoder, when fused: `batch`
+    /// examples of `own` rows each behind `shared` rows.
+    ///
+    /// # Panics
+    /// When there is no example, or one without rows of its own.
+    pub fn step(&self, shared: usize, own: usize, batch: usize, memory: Memory) -> usize {
+        let shared = if batch > 1 { shared } else { 0 };
+        let own = if batch > 1 { own } else { own + shared };
+        let answers: Vec<(usize, usize)> = (0..batch).map(|e| (e, shared + own - 1)).collect();
+        // One answer in each example's last own row, in order: all that a plan asks for.
+        let plan = Plan::new(shared, &vec![own; batch], &answers).expect("examples with rows");
+        let logits = 4 * batch * self.vocab;
+        self.shape.step_bytes(self.layers, &plan, memory) + logits
+    }
+}
+
+fn kind(dtype: Dtype) -> Kind {
+    match dtype {
+        Dtype::F32 => Kind::Full,
+        Dtype::F16 | Dtype::BF16 => Kind::Half,
+        Dtype::Q4_0 | Dtype::Q5_0 | Dtype::Q8_0 => Kind::Grouped { group: 32, offsets: false },
+        Dtype::Q4_1 | Dtype::Q5_1 | Dtype::Q4_K | Dtype::Q5_K => {
+            Kind::Grouped { group: 32, offsets: true }
+        }
+        Dtype::Q6_K => Kind::Grouped { group: 16, offsets: false },
+    }
+}
