@@ -6,7 +6,7 @@ use super::blocks::{
     add_by_panels, blocks, panels_of_columns, panels_of_rows, softmax, transposed,
 };
 use super::{Heads, Inputs, Queries, Scratch, Sequence, add, gather_keys, gather_queries, sized};
-use crate::gemm::small_product;
+use crate::gemm::small;
 use crate::rotary::Rotary;
 use crate::shared::Shared;
 use crate::simd::{arch, panel_width};
@@ -82,9 +82,23 @@ impl Backward<'_> {
             // The forward pass's probabilities once more, and their gradient.
             let scores = sized(&mut s.scores, count * stride);
             let d_scores = sized(&mut s.d_scores, count * stride);
-            small_product::<S, P>(simd, q, dim, count, dim, &s.key_panels, stride, scores, stride);
+            small::<S, P>(
+                simd,
+                (q, dim),
+                (count, dim, stride),
+                &s.key_panels,
+                (scores, stride),
+                false,
+            );
             let values = &s.value_columns;
-            small_product::<S, P>(simd, d_out, dim, count, dim, values, stride, d_scores, stride);
+            small::<S, P>(
+                simd,
+                (d_out, dim),
+                (count, dim, stride),
+                values,
+                (d_scores, stride),
+                false,
+            );
             for (row, (p, dp)) in
                 scores.chunks_exact_mut(stride).zip(d_scores.chunks_exact_mut(stride)).enumerate()
             {
@@ -110,8 +124,13 @@ impl Backward<'_> {
                 let columns = P.min(dim - panel * P);
                 let key_rows = &s.key_rows[panel * keys * P..];
                 let to = &mut d_queries[panel * P..];
-                small_product::<S, P>(
-                    simd, d_scores, stride, count, seen, key_rows, columns, to, dim,
+                small::<S, P>(
+                    simd,
+                    (d_scores, stride),
+                    (count, seen, columns),
+                    key_rows,
+                    (to, dim),
+                    false,
                 );
             }
             let scale = 1.0 / (dim as f32).sqrt();

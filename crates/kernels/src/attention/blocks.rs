@@ -5,7 +5,7 @@ use std::ops::Range;
 use pulp::Simd;
 
 use super::QUERY_BLOCK;
-use crate::gemm::small_sum;
+use crate::gemm::small;
 use crate::simd::exp;
 
 /// `[rows, width]` → `[width / P][rows][P]`: the right-hand side of a product over rows.
@@ -102,6 +102,13 @@ pub(super) fn add_by_panels<S: Simd, const P: usize>(
     for panel in 0..width.div_ceil(P) {
         let columns = P.min(width - panel * P);
         let b = &b[panel * depth * P..];
-        small_sum::<S, P>(simd, a, depth, rows, depth, b, columns, &mut to[panel * P..], width);
+        small::<S, P>(
+            simd,
+            (a, depth),
+            (rows, depth, columns),
+            b,
+            (&mut to[panel * P..], width),
+            true,
+        );
     }
 }

@@ -4,7 +4,7 @@ use pulp::{Simd, WithSimd};
 
 use super::blocks::{blocks, panels_of_columns, panels_of_rows, softmax};
 use super::{Heads, Inputs, Queries, Scratch, Sequence, gather_keys, gather_queries, sized};
-use crate::gemm::small_product;
+use crate::gemm::small;
 use crate::rotary::Rotary;
 use crate::shared::Shared;
 use crate::simd::{arch, panel_width};
@@ -68,16 +68,13 @@ impl Forward<'_> {
             gather_queries(&heads, &queries, block.clone(), kv_head, inputs.q, rotary, q);
             let stride = seen.next_multiple_of(P);
             let scores = sized(&mut scratch.scores, count * stride);
-            small_product::<S, P>(
+            small::<S, P>(
                 simd,
-                q,
-                dim,
-                count,
-                dim,
+                (q, dim),
+                (count, dim, stride),
                 &scratch.key_panels,
-                stride,
-                scores,
-                stride,
+                (scores, stride),
+                false,
             );
             for (row, scores) in scores.chunks_exact_mut(stride).enumerate() {
                 let position = queries.positions[block.start + row / group];
@@ -88,7 +85,14 @@ impl Forward<'_> {
                 let columns = P.min(dim - panel * P);
                 let values = &scratch.value_panels[panel * keys * P..];
                 let out = &mut out[panel * P..];
-                small_product::<S, P>(simd, scores, stride, count, seen, values, columns, out, dim);
+                small::<S, P>(
+                    simd,
+                    (scores, stride),
+                    (count, seen, columns),
+                    values,
+                    (out, dim),
+                    false,
+                );
             }
             for (row, out) in out.chunks_exact(dim).enumerate() {
                 let query = queries.first_row + block.start + row / group;

@@ -20,7 +20,7 @@ use crate::simd::{arch, panel_width};
 use crate::team::{Member, Team};
 
 use micro::{Tile, strip};
-pub(crate) use small::{small_product, small_sum};
+pub(crate) use small::small;
 
 /// Numbers that one expanded panel holds: 24 KiB.
 const PANEL: usize = 384 * 16;

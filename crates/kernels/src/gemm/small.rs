@@ -4,42 +4,10 @@ use pulp::Simd;
 
 use super::micro::{Tile, strip};
 
-/// `to[rows, columns] = a[rows, depth] · b` on one thread; `b` in panels of `[depth][P]`.
+/// `to[rows, columns] = a[rows, depth] · b` on one thread, or `+=` if `add`; `b` in panels of
+/// `[depth][P]`. `a` and `to` come with the distance between their rows.
 #[inline(always)]
-#[allow(clippy::too_many_arguments, reason = "a matrix product has this many")]
-pub(crate) fn small_product<S: Simd, const P: usize>(
-    simd: S,
-    a: &[f32],
-    stride: usize,
-    rows: usize,
-    depth: usize,
-    b: &[f32],
-    columns: usize,
-    to: &mut [f32],
-    to_stride: usize,
-) {
-    small::<S, P>(simd, (a, stride), (rows, depth, columns), b, (to, to_stride), false);
-}
-
-/// As [`small_product`], added to what stands in `to`.
-#[inline(always)]
-#[allow(clippy::too_many_arguments, reason = "a matrix product has this many")]
-pub(crate) fn small_sum<S: Simd, const P: usize>(
-    simd: S,
-    a: &[f32],
-    stride: usize,
-    rows: usize,
-    depth: usize,
-    b: &[f32],
-    columns: usize,
-    to: &mut [f32],
-    to_stride: usize,
-) {
-    small::<S, P>(simd, (a, stride), (rows, depth, columns), b, (to, to_stride), true);
-}
-
-#[inline(always)]
-fn small<S: Simd, const P: usize>(
+pub(crate) fn small<S: Simd, const P: usize>(
     simd: S,
     (a, stride): (&[f32], usize),
     (rows, depth, columns): (usize, usize, usize),
