@@ -34,4 +34,5 @@ pub mod rotary;
 mod shared;
 pub mod simd;
 pub mod stack;
+mod sums;
 pub mod team;

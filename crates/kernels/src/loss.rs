@@ -2,10 +2,8 @@
 
 use crate::shared::Shared;
 use crate::simd::{dispatch, exp};
+use crate::sums::STRANDS;
 use crate::team::Team;
-
-/// Strands of a sum that the compiler keeps in vector registers.
-const STRANDS: usize = 32;
 
 /// Turns rows of logits into the gradients of their losses, `softmax − one-hot`, in place, and returns
 /// the losses in nats.

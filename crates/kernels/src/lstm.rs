@@ -4,7 +4,9 @@
 //! rest of this crate these weights are trained, so the backward pass gives their gradients too; each
 //! is one product over all steps instead of one per step.
 
+use crate::activation::sigmoid;
 use crate::simd::{dispatch, exp};
+use crate::sums::dot;
 
 /// Weights of a direction, all row-major.
 #[derive(Debug, Clone, Copy)]
@@ -42,30 +44,11 @@ pub struct Trace {
 }
 
 #[inline(always)]
-fn sigmoid(x: f32) -> f32 {
-    1.0 / (1.0 + exp(-x))
-}
-
-#[inline(always)]
 fn tanh(x: f32) -> f32 {
     // Near 0 the difference below would lose digits.
     let small = x * (1.0 - x * x * (1.0 / 3.0 - x * x * (2.0 / 15.0)));
     let large = 1.0 - 2.0 / (exp(2.0 * x) + 1.0);
     if x.abs() < 0.05 { small } else { large }
-}
-
-const STRANDS: usize = 32;
-
-#[inline(always)]
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let ((a, ra), (b, rb)) = (a.as_chunks::<STRANDS>(), b.as_chunks::<STRANDS>());
-    let mut sums = [0.0f32; STRANDS];
-    for (a, b) in a.iter().zip(b) {
-        for i in 0..STRANDS {
-            sums[i] += a[i] * b[i];
-        }
-    }
-    sums.iter().sum::<f32>() + ra.iter().zip(rb).map(|(a, b)| a * b).sum::<f32>()
 }
 
 #[inline(always)]

@@ -1,5 +1,7 @@
 //! Normalisation of rows, forward and input gradient.
 
+use crate::sums::{dot3, sum_of};
+
 /// How a row is normalised. Gains and biases are frozen: only the input's gradient is computed.
 #[derive(Debug, Clone)]
 pub enum Norm {
@@ -19,35 +21,6 @@ pub enum Norm {
         /// ε
         epsilon: f32,
     },
-}
-
-/// Sums in this many strands, which the compiler keeps in vector registers.
-const STRANDS: usize = 32;
-
-#[inline(always)]
-fn sum_of(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
-    let (chunks, rest) = x.as_chunks::<STRANDS>();
-    let mut sums = [0.0f32; STRANDS];
-    for chunk in chunks {
-        for (sum, &x) in sums.iter_mut().zip(chunk) {
-            *sum += f(x);
-        }
-    }
-    sums.iter().sum::<f32>() + rest.iter().map(|&x| f(x)).sum::<f32>()
-}
-
-#[inline(always)]
-fn dot3(a: &[f32], b: &[f32], c: &[f32]) -> f32 {
-    let ((a, ra), (b, rb), (c, rc)) =
-        (a.as_chunks::<STRANDS>(), b.as_chunks::<STRANDS>(), c.as_chunks::<STRANDS>());
-    let mut sums = [0.0f32; STRANDS];
-    for ((a, b), c) in a.iter().zip(b).zip(c) {
-        for i in 0..STRANDS {
-            sums[i] += a[i] * b[i] * c[i];
-        }
-    }
-    let rest: f32 = ra.iter().zip(rb).zip(rc).map(|((a, b), c)| a * b * c).sum();
-    sums.iter().sum::<f32>() + rest
 }
 
 impl Norm {

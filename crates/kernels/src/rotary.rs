@@ -22,11 +22,6 @@ impl Rotary {
         Self { half, table }
     }
 
-    /// Positions it holds.
-    pub fn positions(&self) -> usize {
-        self.table.len() / (2 * self.half).max(1)
-    }
-
     #[inline(always)]
     fn at(&self, position: usize) -> (&[f32], &[f32]) {
         self.table[2 * position * self.half..][..2 * self.half].split_at(self.half)

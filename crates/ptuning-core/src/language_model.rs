@@ -47,11 +47,6 @@ impl Layout {
         self.own.len()
     }
 
-    /// Number of answer positions (`rows` in the legend of shapes).
-    pub fn answer_rows(&self) -> usize {
-        self.answers.len()
-    }
-
     /// Number of rows of the batch.
     pub fn total_rows(&self) -> usize {
         self.shared + self.own.iter().sum::<usize>()

@@ -3,13 +3,14 @@
 use pulp::{Simd, WithSimd};
 
 use super::blocks::{
-    add_by_panels, blocks, panels_of_columns, panels_of_rows, softmax, transposed,
+    blocks, by_panels, panels_of_columns, panels_of_rows, softmax_rows, transposed,
 };
-use super::{Heads, Inputs, Queries, Scratch, Sequence, add, gather_keys, gather_queries, sized};
+use super::{Heads, Inputs, Queries, Scratch, Sequence, gather_keys, gather_queries, sized};
 use crate::gemm::small;
 use crate::rotary::Rotary;
 use crate::shared::Shared;
 use crate::simd::{arch, panel_width};
+use crate::sums::add;
 
 /// One (sequence, key head) of the backward pass.
 pub(crate) struct Backward<'a> {
@@ -71,13 +72,11 @@ impl Backward<'_> {
             let count = block.len() * group;
             let stride = seen.next_multiple_of(P);
             let q = sized(&mut s.queries, count * dim);
-            gather_queries(&heads, &queries, block.clone(), kv_head, inputs.q, rotary, q);
+            gather_queries(&heads, &queries, block.start, kv_head, inputs.q, rotary, q);
             let d_out = sized(&mut s.d_out, count * dim);
             for (row, to) in d_out.chunks_exact_mut(dim).enumerate() {
-                let query = queries.first_row + block.start + row / group;
-                let head = kv_head * group + row % group;
-                let start = query * heads.query_width() + head * dim;
-                to.copy_from_slice(&d_context[start..start + dim]);
+                let (_, place) = heads.place(&queries, block.start, kv_head, row);
+                to.copy_from_slice(&d_context[place]);
             }
             // The forward pass's probabilities once more, and their gradient.
             let scores = sized(&mut s.scores, count * stride);
@@ -99,11 +98,8 @@ impl Backward<'_> {
                 (d_scores, stride),
                 false,
             );
-            for (row, (p, dp)) in
-                scores.chunks_exact_mut(stride).zip(d_scores.chunks_exact_mut(stride)).enumerate()
-            {
-                let position = queries.positions[block.start + row / group];
-                softmax(p, if heads.causal { position + 1 } else { keys });
+            softmax_rows(&heads, &queries.positions[block.clone()], keys, scores, stride);
+            for (p, dp) in scores.chunks_exact(stride).zip(d_scores.chunks_exact_mut(stride)) {
                 let mean: f32 = p.iter().zip(dp.iter()).map(|(p, dp)| p * dp).sum();
                 for (dp, p) in dp.iter_mut().zip(p.iter()) {
                     *dp = p * (*dp - mean);
@@ -113,36 +109,25 @@ impl Backward<'_> {
             let panels = sized(&mut s.d_out_panels, dim_panels * count * P);
             panels_of_rows::<P>(d_out, count, dim, panels);
             transposed(scores, count, seen, stride, turned);
-            add_by_panels::<S, P>(simd, turned, count, seen, panels, dim, d_values);
+            let (left, sizes) = ((&*turned, count), (seen, count, dim));
+            by_panels::<S, P>(simd, left, sizes, (panels, count), d_values, true);
             let panels = sized(&mut s.query_panels, dim_panels * count * P);
             panels_of_rows::<P>(q, count, dim, panels);
             transposed(d_scores, count, seen, stride, turned);
-            add_by_panels::<S, P>(simd, turned, count, seen, panels, dim, d_keys);
+            by_panels::<S, P>(simd, (turned, count), sizes, (panels, count), d_keys, true);
 
             let d_queries = sized(&mut s.d_queries, count * dim);
-            for panel in 0..dim_panels {
-                let columns = P.min(dim - panel * P);
-                let key_rows = &s.key_rows[panel * keys * P..];
-                let to = &mut d_queries[panel * P..];
-                small::<S, P>(
-                    simd,
-                    (d_scores, stride),
-                    (count, seen, columns),
-                    key_rows,
-                    (to, dim),
-                    false,
-                );
-            }
-            let scale = 1.0 / (dim as f32).sqrt();
+            let key_rows = (s.key_rows.as_slice(), keys);
+            let sizes = (count, seen, dim);
+            by_panels::<S, P>(simd, (d_scores, stride), sizes, key_rows, d_queries, false);
+            let scale = heads.scale();
             for (row, from) in d_queries.chunks_exact_mut(dim).enumerate() {
-                let query = block.start + row / group;
+                let (query, place) = heads.place(&queries, block.start, kv_head, row);
                 if let Some(rotary) = rotary {
                     rotary.turn_back(queries.positions[query], from);
                 }
-                let head = kv_head * group + row % group;
-                let start = (queries.first_row + query) * heads.query_width() + head * dim;
                 // SAFETY: the caller gives every (sequence, key head) to one member.
-                let to = unsafe { self.dq.part(start, dim) };
+                let to = unsafe { self.dq.part(place.start, dim) };
                 for (to, x) in to.iter_mut().zip(from.iter()) {
                     *to = x * scale;
                 }

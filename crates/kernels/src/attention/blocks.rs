@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use pulp::Simd;
 
-use super::QUERY_BLOCK;
+use super::{Heads, QUERY_BLOCK};
 use crate::gemm::small;
 use crate::simd::exp;
 
@@ -55,7 +55,7 @@ pub(super) fn transposed(x: &[f32], rows: usize, width: usize, stride: usize, to
 
 /// Softmax of the first `visible` numbers, the rest becomes 0.
 #[inline(always)]
-pub(super) fn softmax(scores: &mut [f32], visible: usize) {
+fn softmax(scores: &mut [f32], visible: usize) {
     let (seen, hidden) = scores.split_at_mut(visible);
     let mut max = f32::NEG_INFINITY;
     for &score in seen.iter() {
@@ -88,27 +88,36 @@ pub(super) fn blocks(
     })
 }
 
-/// `to[rows, width] += a[rows, depth] · b`, `b` in panels of columns.
+/// Softmax of each row of a block over the keys that its query sees.
 #[inline(always)]
-pub(super) fn add_by_panels<S: Simd, const P: usize>(
+pub(super) fn softmax_rows(
+    heads: &Heads,
+    positions: &[usize],
+    keys: usize,
+    scores: &mut [f32],
+    stride: usize,
+) {
+    for (row, scores) in scores.chunks_exact_mut(stride).enumerate() {
+        let position = positions[row / heads.group()];
+        softmax(scores, if heads.causal { position + 1 } else { keys });
+    }
+}
+
+/// `to[rows, width] = a[rows, depth] · b`, or `+=` if `add`; `b` in panels of columns of `height`
+/// rows, of which the first `depth` count.
+#[inline(always)]
+pub(super) fn by_panels<S: Simd, const P: usize>(
     simd: S,
-    a: &[f32],
-    depth: usize,
-    rows: usize,
-    b: &[f32],
-    width: usize,
+    (a, stride): (&[f32], usize),
+    (rows, depth, width): (usize, usize, usize),
+    (b, height): (&[f32], usize),
     to: &mut [f32],
+    add: bool,
 ) {
     for panel in 0..width.div_ceil(P) {
         let columns = P.min(width - panel * P);
-        let b = &b[panel * depth * P..];
-        small::<S, P>(
-            simd,
-            (a, depth),
-            (rows, depth, columns),
-            b,
-            (&mut to[panel * P..], width),
-            true,
-        );
+        let b = &b[panel * height * P..];
+        let to = (&mut to[panel * P..], width);
+        small::<S, P>(simd, (a, stride), (rows, depth, columns), b, to, add);
     }
 }

@@ -2,7 +2,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::blocks::{blocks, panels_of_columns, panels_of_rows, softmax};
+use super::blocks::{blocks, by_panels, panels_of_columns, panels_of_rows, softmax_rows};
 use super::{Heads, Inputs, Queries, Scratch, Sequence, gather_keys, gather_queries, sized};
 use crate::gemm::small;
 use crate::rotary::Rotary;
@@ -65,7 +65,7 @@ impl Forward<'_> {
         for (block, seen) in blocks(queries.positions, keys, heads.causal) {
             let count = block.len() * group;
             let q = sized(&mut scratch.queries, count * dim);
-            gather_queries(&heads, &queries, block.clone(), kv_head, inputs.q, rotary, q);
+            gather_queries(&heads, &queries, block.start, kv_head, inputs.q, rotary, q);
             let stride = seen.next_multiple_of(P);
             let scores = sized(&mut scratch.scores, count * stride);
             small::<S, P>(
@@ -76,29 +76,14 @@ impl Forward<'_> {
                 (scores, stride),
                 false,
             );
-            for (row, scores) in scores.chunks_exact_mut(stride).enumerate() {
-                let position = queries.positions[block.start + row / group];
-                softmax(scores, if heads.causal { position + 1 } else { keys });
-            }
+            softmax_rows(&heads, &queries.positions[block.clone()], keys, scores, stride);
             let out = sized(&mut scratch.out, count * dim);
-            for panel in 0..dim_panels {
-                let columns = P.min(dim - panel * P);
-                let values = &scratch.value_panels[panel * keys * P..];
-                let out = &mut out[panel * P..];
-                small::<S, P>(
-                    simd,
-                    (scores, stride),
-                    (count, seen, columns),
-                    values,
-                    (out, dim),
-                    false,
-                );
-            }
+            let values = (scratch.value_panels.as_slice(), keys);
+            by_panels::<S, P>(simd, (scores, stride), (count, seen, dim), values, out, false);
             for (row, out) in out.chunks_exact(dim).enumerate() {
-                let query = queries.first_row + block.start + row / group;
-                let head = kv_head * group + row % group;
+                let (_, place) = heads.place(&queries, block.start, kv_head, row);
                 // SAFETY: the caller gives every (sequence, key head) to one member.
-                let to = unsafe { context.part(query * heads.query_width() + head * dim, dim) };
+                let to = unsafe { context.part(place.start, dim) };
                 to.copy_from_slice(out);
             }
         }

@@ -33,11 +33,32 @@ impl Heads {
     pub fn group(&self) -> usize {
         self.heads / self.kv_heads
     }
+    /// What scores are multiplied by.
+    fn scale(&self) -> f32 {
+        1.0 / (self.head_dim as f32).sqrt()
+    }
     pub fn query_width(&self) -> usize {
         self.heads * self.head_dim
     }
     pub fn key_width(&self) -> usize {
         self.kv_heads * self.head_dim
+    }
+
+    /// Row `row` of the block of queries from `first` on, where the heads that share key head
+    /// `kv_head` take turns: which query it is, and where its vector stands in `[query rows, heads ·
+    /// head_dim]`.
+    #[inline(always)]
+    fn place(
+        &self,
+        queries: &Queries<'_>,
+        first: usize,
+        kv_head: usize,
+        row: usize,
+    ) -> (usize, Range<usize>) {
+        let query = first + row / self.group();
+        let head = kv_head * self.group() + row % self.group();
+        let start = (queries.first_row + query) * self.query_width() + head * self.head_dim;
+        (query, start..start + self.head_dim)
     }
 }
 
@@ -135,30 +156,20 @@ fn gather_keys(
 fn gather_queries(
     heads: &Heads,
     queries: &Queries<'_>,
-    block: Range<usize>,
+    first: usize,
     kv_head: usize,
     from: &[f32],
     rotary: Option<&Rotary>,
     to: &mut [f32],
 ) {
-    let (dim, group) = (heads.head_dim, heads.group());
-    let scale = 1.0 / (dim as f32).sqrt();
-    for (row, to) in to.chunks_exact_mut(dim).enumerate() {
-        let query = block.start + row / group;
-        let head = kv_head * group + row % group;
-        let start = (queries.first_row + query) * heads.query_width() + head * dim;
-        for (to, x) in to.iter_mut().zip(&from[start..start + dim]) {
+    let scale = heads.scale();
+    for (row, to) in to.chunks_exact_mut(heads.head_dim).enumerate() {
+        let (query, place) = heads.place(queries, first, kv_head, row);
+        for (to, x) in to.iter_mut().zip(&from[place]) {
             *to = x * scale;
         }
         if let Some(rotary) = rotary {
             rotary.turn(queries.positions[query], to);
         }
-    }
-}
-
-#[inline(always)]
-pub(crate) fn add(to: &mut [f32], x: &[f32]) {
-    for (to, x) in to.iter_mut().zip(x) {
-        *to += x;
     }
 }

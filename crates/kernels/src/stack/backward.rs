@@ -8,12 +8,13 @@ use std::sync::PoisonError;
 use super::buffers::{Own, Work};
 use super::forward::{LayerView, Pass, Place, forward_layer, own_columns, queries, row};
 use super::{Layer, Memory, Order, Plan, Stack, Tape};
-use crate::attention::{self, Inputs, add};
+use crate::attention::{self, Inputs};
 use crate::gemm::{self, Job, Side, Term};
 use crate::profile::Stage;
 use crate::rotary::Rotary;
 use crate::shared::Shared;
 use crate::simd::dispatch;
+use crate::sums::add;
 use crate::team::{Member, Team};
 
 /// Groups of sequences whose gradients of shared rows are summed apart, whatever the team's size, so

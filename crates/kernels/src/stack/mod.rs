@@ -234,27 +234,6 @@ impl Stack {
         self.pool.bytes()
     }
 
-    /// Bytes that the weights take.
-    pub fn bytes(&self) -> usize {
-        let linear = |linear: &Linear| {
-            linear.weight.bytes() + linear.bias.as_ref().map_or(0, |bias| 4 * bias.len())
-        };
-        self.layers
-            .iter()
-            .map(|layer| {
-                [&layer.query, &layer.key, &layer.value, &layer.output]
-                    .map(linear)
-                    .iter()
-                    .sum::<usize>()
-                    + [layer.feed_forward.up(), layer.feed_forward.down()]
-                        .map(linear)
-                        .iter()
-                        .sum::<usize>()
-                    + layer.feed_forward.gate().map_or(0, linear)
-            })
-            .sum()
-    }
-
     fn rotary(&self, plan: &Plan) -> Option<Rotary> {
         let theta = self.shape.rope_theta?;
         Some(Rotary::new(plan.longest(), self.shape.head_dim, theta))
