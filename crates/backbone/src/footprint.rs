@@ -2,6 +2,7 @@
 
 use kernels::frozen::{Kind, Values};
 use kernels::stack::{Memory, Plan, Shape};
+use ptuning_core::language_model::Objective;
 
 use crate::source::{Dtype, Weights};
 use crate::transformer::Description;
@@ -17,6 +18,8 @@ pub struct Footprint {
     pub vocab: usize,
     /// Longest sequence.
     pub max_positions: usize,
+    /// Whether what stands in front of every example can be computed once.
+    pub causal: bool,
     layers: usize,
     shape: Shape,
 }
@@ -30,10 +33,12 @@ impl Footprint {
             _ => 4 * linear.out * linear.inner,
         };
         let matrices = description.matrices().map(|linear| linear.out * linear.inner);
-        let vectors: usize = description.vectors().iter().map(|(_, size)| size).sum();
+        let count = |(_, shape): &(&str, Vec<usize>)| shape.iter().product::<usize>();
+        let numbers: usize = description.numbers().iter().map(count).sum();
         Self {
-            weights: description.matrices().map(bytes).sum::<usize>() + 4 * vectors,
-            parameters: matrices.sum::<usize>() + vectors,
+            weights: description.matrices().map(bytes).sum::<usize>() + 4 * numbers,
+            parameters: matrices.sum::<usize>() + numbers,
+            causal: description.objective == Objective::Causal,
             vocab: description.embeddings.out,
             max_positions: description.max_positions,
             layers: description.recipe.layers.len(),
@@ -52,11 +57,12 @@ impl Footprint {
     /// # Panics
     /// When there is no example, or one without rows of its own.
     pub fn step(&self, shared: usize, own: usize, batch: usize, memory: Memory) -> usize {
-        let shared = if batch > 1 { shared } else { 0 };
-        let own = if batch > 1 { own } else { own + shared };
+        let (shared, own) =
+            if batch > 1 && self.causal { (shared, own) } else { (0, own + shared) };
         let answers: Vec<(usize, usize)> = (0..batch).map(|e| (e, shared + own - 1)).collect();
         // One answer in each example's last own row, in order: all that a plan asks for.
-        let plan = Plan::new(shared, &vec![own; batch], &answers).expect("examples with rows");
+        let plan =
+            Plan::new(None, shared, &vec![own; batch], &answers).expect("examples with rows");
         let logits = 4 * batch * self.vocab;
         self.shape.step_bytes(self.layers, &plan, memory) + logits
     }

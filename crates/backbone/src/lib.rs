@@ -5,6 +5,7 @@
 //! autodiff never tracks them: a backward pass through a backbone gives the gradient with respect
 //! to its input embeddings and nothing else.
 
+pub mod config;
 pub mod device;
 pub mod error;
 pub mod families;

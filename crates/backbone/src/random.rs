@@ -3,24 +3,48 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use kernels::activation::Activation;
 use kernels::frozen::{Grouped, Values};
 
 use crate::error::LoadError;
-use crate::families::llama::LlamaConfig;
+use crate::families::bert::{self, BertConfig};
+use crate::families::llama::{self, LlamaConfig};
 use crate::source::{Dtype, SourceError, Weights};
 use crate::transformer::Description;
 
 /// Numbers that share a scale.
 const GROUP: usize = 32;
 
-/// Sizes of a random Llama.
+/// A family that random weights can be made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RandomFamily {
+    /// A causal language model.
+    Llama,
+    /// A masked language model.
+    Bert,
+}
+
+/// How random matrices are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RandomDtype {
+    /// Four bytes a number.
+    F32,
+    /// Eight bits a number, and a scale for every 32 of a row.
+    Q8,
+}
+
+/// Sizes of a random model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RandomSizes {
+    /// Its family.
+    pub family: RandomFamily,
+    /// How its matrices are stored.
+    pub weights: RandomDtype,
     /// Embedding width, a multiple of 32.
     pub hidden: usize,
     /// Feed-forward width, a multiple of 32.
     pub intermediate: usize,
-    /// Decoder layers.
+    /// Layers.
     pub layers: usize,
     /// Query heads.
     pub heads: usize,
@@ -31,9 +55,9 @@ pub struct RandomSizes {
 }
 
 impl RandomSizes {
-    /// The config of a Llama with a tied head.
-    pub(crate) fn config(&self) -> Result<LlamaConfig, LoadError> {
-        let Self { hidden, intermediate, layers, heads, kv_heads, vocab } = *self;
+    /// A model with a tied head.
+    pub(crate) fn describe(&self) -> Result<Description, LoadError> {
+        let Self { family, hidden, intermediate, layers, heads, kv_heads, vocab, .. } = *self;
         let wrong = |what: String| Err(LoadError::Sizes { file: PathBuf::from("random"), what });
         if [hidden, intermediate, layers, heads, kv_heads, vocab].contains(&0) {
             return wrong("every size has to be at least 1".to_owned());
@@ -47,49 +71,70 @@ impl RandomSizes {
         if !hidden.is_multiple_of(GROUP) || !intermediate.is_multiple_of(GROUP) {
             return wrong(format!("{hidden} and {intermediate} have to be multiples of {GROUP}"));
         }
-        Ok(LlamaConfig {
-            vocab,
-            hidden,
-            intermediate,
-            layers,
-            heads,
-            kv_heads,
-            head_dim: hidden / heads,
-            epsilon: 1e-5,
-            rope_theta: 10_000.0,
-            max_positions: 8192,
-            tied: true,
+        Ok(match family {
+            RandomFamily::Llama => llama::description(&LlamaConfig {
+                vocab,
+                hidden,
+                intermediate,
+                layers,
+                heads,
+                kv_heads,
+                head_dim: hidden / heads,
+                epsilon: 1e-5,
+                rope_theta: 10_000.0,
+                max_positions: 8192,
+                tied: true,
+            }),
+            RandomFamily::Bert if kv_heads != heads => {
+                return wrong(format!("a BERT has as many key heads as heads, not {kv_heads}"));
+            }
+            RandomFamily::Bert => bert::description(&BertConfig {
+                vocab,
+                hidden,
+                intermediate,
+                layers,
+                heads,
+                activation: Activation::Gelu,
+                epsilon: 1e-12,
+                segments: 2,
+                max_positions: 512,
+                tied: true,
+            }),
         })
     }
 }
 
-/// Eight-bit matrices of noise as large as trained ones, and vectors of ones.
-pub(crate) struct RandomWeights(HashMap<String, Vec<usize>>);
+/// Matrices of noise as large as trained ones, and vectors of ones.
+pub(crate) struct RandomWeights {
+    shapes: HashMap<String, Vec<usize>>,
+    dtype: RandomDtype,
+}
 
 impl RandomWeights {
-    pub fn new(description: &Description) -> Self {
+    pub fn new(description: &Description, dtype: RandomDtype) -> Self {
         let matrices = description.matrices().map(|m| (m.weight.clone(), vec![m.out, m.inner]));
-        let vectors = description.vectors().into_iter().map(|(name, n)| (name.to_owned(), vec![n]));
-        Self(matrices.chain(vectors).collect())
+        let numbers = description.numbers().into_iter().map(|(name, n)| (name.to_owned(), n));
+        Self { shapes: matrices.chain(numbers).collect(), dtype }
     }
 }
 
 impl Weights for RandomWeights {
     fn names(&self) -> Vec<String> {
-        self.0.keys().cloned().collect()
+        self.shapes.keys().cloned().collect()
     }
 
     fn shape(&self, name: &str) -> Option<Vec<usize>> {
-        self.0.get(name).cloned()
+        self.shapes.get(name).cloned()
     }
 
     fn dtype(&self, name: &str) -> Option<Dtype> {
-        let shape = self.0.get(name)?;
-        Some(if shape.len() == 2 { Dtype::Q8_0 } else { Dtype::F32 })
+        let shape = self.shapes.get(name)?;
+        let quantised = shape.len() == 2 && self.dtype == RandomDtype::Q8;
+        Some(if quantised { Dtype::Q8_0 } else { Dtype::F32 })
     }
 
     fn read_f32(&self, name: &str, out: &mut [f32]) -> Result<(), SourceError> {
-        let Some([_, inner]) = self.0.get(name).map(Vec::as_slice) else {
+        let Some([_, inner]) = self.shapes.get(name).map(Vec::as_slice) else {
             out.fill(1.0);
             return Ok(());
         };
@@ -100,9 +145,12 @@ impl Weights for RandomWeights {
     }
 
     fn read_values(&self, name: &str) -> Result<Values, SourceError> {
-        let Some([out, inner]) = self.0.get(name).map(Vec::as_slice) else {
+        let Some([out, inner]) = self.shapes.get(name).map(Vec::as_slice) else {
             return Err(self.missing(name));
         };
+        if self.dtype == RandomDtype::F32 {
+            return Ok(Values::F32(self.read_vec(name)?));
+        }
         let (count, mut noise) = (out * inner, Noise::new(name));
         Ok(Values::Grouped(Grouped {
             quants: (0..count).map(|_| noise.next()).collect(),

@@ -1,26 +1,25 @@
 //! From a source to a language model: the only place that names every family.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use burn::tensor::Device;
 use ptuning_core::language_model::LanguageModel;
 
-use serde_json::Map;
-
+use crate::config::Config;
 use crate::device::is_cpu;
 use crate::error::LoadError;
-use crate::families::llama;
+use crate::families::{bert, llama};
 use crate::footprint::Footprint;
 use crate::layers::Loader;
 use crate::random::{RandomSizes, RandomWeights};
 use crate::source::{self, Identity, Source, nearest};
 use crate::tokenizer::Tokenizer;
-use crate::transformer::{CausalLm, Description, Options};
+use crate::transformer::{Description, Options, TransformerLm};
 
-type Describe = fn(&Source, &Device) -> Result<Description, LoadError>;
+type Describe = fn(&Config<'_>) -> Result<Description, LoadError>;
 
 /// `model_type` of a Hugging Face config (or architecture of a GGUF file) → family.
-const FAMILIES: &[(&str, Describe)] = &[("llama", llama::describe)];
+const FAMILIES: &[(&str, Describe)] = &[("bert", bert::describe), ("llama", llama::describe)];
 
 /// A loaded language model with its tokenizer.
 pub struct Backbone {
@@ -47,14 +46,14 @@ pub fn load(path: &Path, device: &Device) -> Result<Backbone, LoadError> {
 /// As [`load`].
 pub fn load_with(path: &Path, device: &Device, options: Options) -> Result<Backbone, LoadError> {
     let source = source::open(path)?;
-    let description = describe(&source, device)?;
-    let loader = Loader::new(&source, device, options.fused);
-    let model = Box::new(CausalLm::load(&description, &loader, options)?);
+    let description = describe(&source)?;
+    let loader = Loader::new(source.weights.as_ref(), device, options.fused);
+    let model = Box::new(TransformerLm::load(&description, &loader, options)?);
     Ok(Backbone { model, tokenizer: source.tokenizer, identity: source.identity })
 }
 
 /// What an opened source holds, by its family.
-fn describe(source: &Source, device: &Device) -> Result<Description, LoadError> {
+fn describe(source: &Source) -> Result<Description, LoadError> {
     let found =
         source.config.get("model_type").and_then(|value| value.as_str()).unwrap_or_default();
     let names = || FAMILIES.iter().map(|(name, _)| *name);
@@ -66,7 +65,7 @@ fn describe(source: &Source, device: &Device) -> Result<Description, LoadError> 
             nearest: nearest(found, names()).map(str::to_owned),
         });
     };
-    describe(source, device)
+    describe(&Config::new(source))
 }
 
 /// How much memory a backbone takes, from its files' headers alone.
@@ -75,11 +74,11 @@ fn describe(source: &Source, device: &Device) -> Result<Description, LoadError> 
 /// As [`load`], but for what only the numbers tell.
 pub fn footprint(path: &Path, device: &Device, options: Options) -> Result<Footprint, LoadError> {
     let source = source::open(path)?;
-    let description = describe(&source, device)?;
+    let description = describe(&source)?;
     Ok(Footprint::new(description, source.weights.as_ref(), options.fused && is_cpu(device)))
 }
 
-/// A model of random eight-bit weights: what it costs does not depend on them.
+/// A model of random weights: what it costs does not depend on them.
 ///
 /// # Errors
 /// Sizes that do not go together.
@@ -87,12 +86,11 @@ pub fn random(
     sizes: &RandomSizes,
     device: &Device,
     options: Options,
-) -> Result<CausalLm, LoadError> {
-    let description = llama::description(&sizes.config()?);
-    let weights = RandomWeights::new(&description);
-    let (config, file) = (Map::new(), PathBuf::from("random weights"));
-    let loader = Loader::of(&config, &file, &weights, device, options.fused);
-    CausalLm::load(&description, &loader, options)
+) -> Result<TransformerLm, LoadError> {
+    let description = sizes.describe()?;
+    let weights = RandomWeights::new(&description, sizes.weights);
+    let loader = Loader::new(&weights, device, options.fused);
+    TransformerLm::load(&description, &loader, options)
 }
 
 /// The footprint of a [`random`] model, without making it.
@@ -104,8 +102,8 @@ pub fn random_footprint(
     device: &Device,
     options: Options,
 ) -> Result<Footprint, LoadError> {
-    let description = llama::description(&sizes.config()?);
-    let weights = RandomWeights::new(&description);
+    let description = sizes.describe()?;
+    let weights = RandomWeights::new(&description, sizes.weights);
     Ok(Footprint::new(description, &weights, options.fused && is_cpu(device)))
 }
 

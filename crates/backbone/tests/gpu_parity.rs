@@ -1,4 +1,4 @@
-//! The tiny Llamas on a GPU device, held to the same golden numbers as on the CPU.
+//! The tiny models on a GPU device, held to the same golden numbers as on the CPU.
 //!
 //! Built with `--features wgpu` (or vulkan, cuda, tch); the device is `PTUNE_TEST_DEVICE`, by default
 //! `wgpu:cpu`, which Mesa's software Vulkan serves. The gate runs it so.
@@ -17,7 +17,7 @@ fn device() -> burn::tensor::Device {
 
 #[test]
 fn logits_and_gradients_equal_transformers() {
-    for name in ["tiny_llama", "tiny_llama_gqa"] {
+    for name in ["tiny_llama", "tiny_llama_gqa", "tiny_bert"] {
         check_golden(name, &device(), Options::default(), 1e-4, 1e-3);
     }
 }

@@ -311,8 +311,8 @@ pub struct BenchArgs {
 /// A training step.
 #[derive(Debug, Args)]
 pub struct ShapeArgs {
-    /// Backbone: a name, a folder or a .gguf file; or random eight-bit weights of a Llama's sizes, as in
-    /// random:hidden=2048,intermediate=8192,layers=24,heads=32,kv_heads=32,vocab=49152.
+    /// Backbone: a name, a folder or a .gguf file; or random weights of a Llama's or a BERT's sizes, as in
+    /// random:family=bert,weights=f32,hidden=768,intermediate=3072,layers=12,heads=12,vocab=28996.
     #[arg(long, default_value = "smollm2-135m")]
     pub backbone: String,
     /// Device.

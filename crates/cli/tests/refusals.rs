@@ -117,16 +117,16 @@ fn arguments() {
     hint: --length 64 or less
 
     $ estimate --backbone random:hiden=64
-    error: --backbone random:hiden=64: no size 'hiden'; there are hidden, intermediate, layers, heads, kv_heads, vocab
-    hint: random:hidden=2048,intermediate=8192,layers=24,heads=32,kv_heads=32,vocab=49152
+    error: --backbone random:hiden=64: nothing is called 'hiden'; there are family, hidden, intermediate, layers, heads, kv_heads, vocab, weights
+    hint: random:hidden=2048,intermediate=8192,layers=24,heads=32,vocab=49152 or random:family=bert,hidden=768,intermediate=3072,layers=12,heads=12,vocab=28996
 
     $ estimate --backbone random:hidden=64,layers=two
     error: --backbone random:hidden=64,layers=two: 'layers=two' is not layers=N with N from 1 to 16777216
-    hint: random:hidden=2048,intermediate=8192,layers=24,heads=32,kv_heads=32,vocab=49152
+    hint: random:hidden=2048,intermediate=8192,layers=24,heads=32,vocab=49152 or random:family=bert,hidden=768,intermediate=3072,layers=12,heads=12,vocab=28996
 
     $ estimate --backbone random:hidden=64
     error: --backbone random:hidden=64: intermediate is missing
-    hint: random:hidden=2048,intermediate=8192,layers=24,heads=32,kv_heads=32,vocab=49152
+    hint: random:hidden=2048,intermediate=8192,layers=24,heads=32,vocab=49152 or random:family=bert,hidden=768,intermediate=3072,layers=12,heads=12,vocab=28996
 
     $ estimate --backbone random:hidden=64,intermediate=64,layers=1,heads=4,kv_heads=3,vocab=9
     error: random: 4 heads do not divide 64 into even widths, or 3 key heads not 4 heads

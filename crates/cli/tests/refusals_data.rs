@@ -116,7 +116,7 @@ fn backbones_and_devices() {
     folder.write("damaged/model.safetensors", &weights[..1000]);
     let config = folder.text("tiny_llama/config.json");
     folder.write("torn/config.json", &config[..40]);
-    folder.write("foreign/config.json", config.replace("\"llama\"", "\"bert\""));
+    folder.write("foreign/config.json", config.replace("\"llama\"", "\"bertha\""));
     folder.write("tokenless/tokenizer.json", "{}");
     folder.write("hollow/README.md", "nothing here");
     folder.write("model.gguf", "GGUF");
@@ -164,7 +164,8 @@ fn backbones_and_devices() {
       because: EOF while parsing a string at line 3 column 17
 
     $ --set backbone.source=foreign
-    error: ./foreign/config.json: unknown model_type 'bert'; known: llama
+    error: ./foreign/config.json: unknown model_type 'bertha'; known: bert, llama
+    hint: the nearest is 'bert'
 
     $ --set backbone.source=tokenless
     error: cannot build the tokenizer of ./tokenless/tokenizer.json

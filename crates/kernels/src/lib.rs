@@ -26,6 +26,7 @@ pub mod adam;
 mod attention;
 pub mod frozen;
 mod gemm;
+pub mod input;
 pub mod loss;
 pub mod lstm;
 pub mod norm;

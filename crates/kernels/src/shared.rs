@@ -33,6 +33,16 @@ impl<'a> Shared<'a> {
         self.len
     }
 
+    /// The buffer without its first numbers.
+    ///
+    /// # Panics
+    /// When there are fewer.
+    pub fn after(self, start: usize) -> Self {
+        assert!(start <= self.len, "a part outside its buffer");
+        // SAFETY: inside the slice that `new` borrowed, or one behind it.
+        Self { start: unsafe { self.start.add(start) }, len: self.len - start, life: PhantomData }
+    }
+
     /// Reads the whole buffer.
     ///
     /// # Safety

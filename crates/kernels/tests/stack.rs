@@ -3,11 +3,14 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use common::{Model, random};
 use kernels::stack::{Memory, Order, Plan, Stack};
 
-/// An example batch: shared rows, own rows of each example, answers.
+/// An example batch: rows of an earlier pass, shared rows, own rows of each example, answers.
 struct Batch {
+    past: usize,
     prefix: usize,
     own: Vec<usize>,
     answers: Vec<(usize, usize)>,
@@ -15,17 +18,29 @@ struct Batch {
 
 fn batches(causal: bool) -> Vec<Batch> {
     let mut batches = vec![
-        Batch { prefix: 0, own: vec![1], answers: vec![(0, 0)] },
-        Batch { prefix: 0, own: vec![5, 2, 9], answers: vec![(0, 4), (1, 1), (2, 3), (2, 8)] },
+        Batch { past: 0, prefix: 0, own: vec![1], answers: vec![(0, 0)] },
+        Batch {
+            past: 0,
+            prefix: 0,
+            own: vec![5, 2, 9],
+            answers: vec![(0, 4), (1, 1), (2, 3), (2, 8)],
+        },
         // Longer than a block of queries.
-        Batch { prefix: 0, own: vec![40], answers: vec![(0, 39)] },
+        Batch { past: 0, prefix: 0, own: vec![40], answers: vec![(0, 39)] },
     ];
     if causal {
         batches.extend([
-            Batch { prefix: 4, own: vec![3, 1, 6], answers: vec![(0, 6), (1, 4), (2, 9)] },
-            Batch { prefix: 37, own: vec![2, 35], answers: vec![(0, 38), (1, 71)] },
+            Batch { past: 0, prefix: 4, own: vec![3, 1, 6], answers: vec![(0, 6), (1, 4), (2, 9)] },
+            Batch { past: 0, prefix: 37, own: vec![2, 35], answers: vec![(0, 38), (1, 71)] },
+            Batch { past: 3, prefix: 4, own: vec![3, 1], answers: vec![(0, 9), (1, 7)] },
+            Batch { past: 35, prefix: 0, own: vec![2, 3], answers: vec![(0, 35), (1, 37)] },
             // More examples than there are sums of shared rows.
-            Batch { prefix: 2, own: vec![1; 21], answers: (0..21).map(|e| (e, 2)).collect() },
+            Batch {
+                past: 0,
+                prefix: 2,
+                own: vec![1; 21],
+                answers: (0..21).map(|e| (e, 2)).collect(),
+            },
         ]);
     }
     batches
@@ -33,8 +48,9 @@ fn batches(causal: bool) -> Vec<Batch> {
 
 /// The rows of example `index` as a sequence of its own.
 fn sequence(batch: &Batch, x: &[f64], hidden: usize, index: usize) -> Vec<Vec<f64>> {
-    let start = batch.prefix + batch.own[..index].iter().sum::<usize>();
-    let rows = (0..batch.prefix).chain(start..start + batch.own[index]);
+    let shared = batch.past + batch.prefix;
+    let start = shared + batch.own[..index].iter().sum::<usize>();
+    let rows = (0..shared).chain(start..start + batch.own[index]);
     rows.map(|row| x[row * hidden..][..hidden].to_vec()).collect()
 }
 
@@ -60,29 +76,32 @@ fn assert_close(found: &[f32], expected: &[f64], tolerance: f64, what: &str) {
 }
 
 fn check(model: &Model, stack: &Stack, batch: &Batch, what: &str) {
-    let plan = Plan::new(batch.prefix, &batch.own, &batch.answers).unwrap();
-    let x = random(plan.rows() * model.hidden, 11);
+    let rows = batch.past + batch.prefix + batch.own.iter().sum::<usize>();
+    let x = random(rows * model.hidden, 11);
     let wide: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
+    let (before, x) = x.split_at(batch.past * model.hidden);
+    let past = (batch.past > 0).then(|| Arc::new(stack.past(before)));
+    let plan = Plan::new(past, batch.prefix, &batch.own, &batch.answers).unwrap();
     let expected = answers(model, batch, &wide);
-    assert_close(&stack.forward(&x, &plan), &expected, 1e-5, what);
+    assert_close(&stack.forward(x, &plan), &expected, 1e-5, what);
 
     let dy = random(expected.len(), 12);
     let objective = |x: &[f64]| -> f64 {
         answers(model, batch, x).iter().zip(&dy).map(|(y, dy)| y * f64::from(*dy)).sum()
     };
-    let (y, tape) = stack.forward_taped(&x, &plan, Memory::Tape);
+    let (y, tape) = stack.forward_taped(x, &plan, Memory::Tape);
     assert_close(&y, &expected, 1e-5, what);
     let dx = stack.gradient(&dy, &tape);
     // Some numbers of every row, one at a time.
     let step = 1e-5;
     let (mut found, mut wanted) = (Vec::new(), Vec::new());
-    for at in (0..wide.len()).step_by(if wide.len() > 400 { 13 } else { 3 }) {
+    for at in (before.len()..wide.len()).step_by(if wide.len() > 400 { 13 } else { 3 }) {
         let shifted = |by: f64| {
             let mut x = wide.clone();
             x[at] += by;
             objective(&x)
         };
-        found.push(dx[at]);
+        found.push(dx[at - before.len()]);
         wanted.push((shifted(step) - shifted(-step)) / (2.0 * step));
     }
     assert_close(&found, &wanted, 2e-5, &format!("{what}: gradient"));
@@ -90,7 +109,7 @@ fn check(model: &Model, stack: &Stack, batch: &Batch, what: &str) {
     assert_eq!(dx, stack.gradient(&dy, &tape), "{what}: a tape serves twice");
     drop(tape);
     // The second pass finds the first one's buffers, whatever they hold.
-    let (again, tape) = stack.forward_taped(&x, &plan, Memory::Recompute);
+    let (again, tape) = stack.forward_taped(x, &plan, Memory::Recompute);
     assert_eq!(y, again, "{what}: recompute");
     assert_eq!(dx, stack.gradient(&dy, &tape), "{what}: recompute");
 }
@@ -111,7 +130,9 @@ fn the_estimate_is_what_a_step_takes() {
         for batch in batches(model.causal) {
             for memory in [Memory::Tape, Memory::Recompute] {
                 let stack = model.stack();
-                let plan = Plan::new(batch.prefix, &batch.own, &batch.answers).unwrap();
+                let past = random(batch.past * model.hidden, 2);
+                let past = (batch.past > 0).then(|| Arc::new(model.stack().past(&past)));
+                let plan = Plan::new(past, batch.prefix, &batch.own, &batch.answers).unwrap();
                 let x = random(plan.rows() * model.hidden, 1);
                 let (y, tape) = stack.forward_taped(&x, &plan, memory);
                 let dx = stack.gradient(&y, &tape);
@@ -132,12 +153,12 @@ fn a_tape_is_made_for_both_orders() {
 
 #[test]
 fn batches_that_cannot_be_laid_out_are_refused() {
-    assert!(Plan::new(0, &[], &[]).is_err());
-    assert!(Plan::new(3, &[2, 0], &[]).is_err());
+    assert!(Plan::new(None, 0, &[], &[]).is_err());
+    assert!(Plan::new(None, 3, &[2, 0], &[]).is_err());
     for answer in [(0, 2), (0, 5), (1, 3), (usize::MAX, 3)] {
-        assert!(Plan::new(3, &[2], &[answer]).is_err(), "{answer:?}");
+        assert!(Plan::new(None, 3, &[2], &[answer]).is_err(), "{answer:?}");
     }
-    assert!(Plan::new(0, &[3], &[(0, 1), (0, 1)]).is_err());
-    assert!(Plan::new(0, &[3, 3], &[(1, 1), (0, 1)]).is_err());
-    assert!(Plan::new(3, &[2], &[(0, 3), (0, 4)]).is_ok());
+    assert!(Plan::new(None, 0, &[3], &[(0, 1), (0, 1)]).is_err());
+    assert!(Plan::new(None, 0, &[3, 3], &[(1, 1), (0, 1)]).is_err());
+    assert!(Plan::new(None, 3, &[2], &[(0, 3), (0, 4)]).is_ok());
 }

@@ -30,11 +30,14 @@ pub enum Objective {
 ///
 /// Rows lie one after the other without padding: first those that stand in front of every example and
 /// are computed once, then each example's own. Position `p` of an example is row `p` where `p` is
-/// shared, and one of its own rows after that.
+/// shared, and one of its own rows after that. The first of the shared rows may be fixed words, which
+/// no training changes: a model may keep what it computed for them from batch to batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
     /// Rows in front of every example.
     pub shared: usize,
+    /// How many of those are the same in every batch of a run; no gradient is asked of them.
+    pub constant: usize,
     /// Rows of each example after the shared ones, `batch` numbers of at least 1.
     pub own: Vec<usize>,
     /// Answer positions as (example, position), in ascending order, none of them shared.
@@ -55,6 +58,12 @@ impl Layout {
     /// Positions of the longest example.
     pub fn seq(&self) -> usize {
         self.shared + self.own.iter().copied().max().unwrap_or(0)
+    }
+
+    /// Position of each row of the batch in its example.
+    pub fn positions(&self) -> impl Iterator<Item = usize> {
+        let own = self.own.iter().flat_map(|own| self.shared..self.shared + own);
+        (0..self.shared).chain(own)
     }
 
     /// First own row of each example.

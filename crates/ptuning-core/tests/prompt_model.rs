@@ -57,6 +57,8 @@ fn what_stands_in_front_of_every_example_is_laid_out_once() {
     assert_eq!(Encoded::layout(&batch[..1], true).0.shared, 0);
     assert_eq!(Encoded::layout(&[batch[0], batch[0]], true).0.shared, 4);
 
+    assert_eq!((layout.constant, plain.constant), (0, 0));
+
     let start = |i: usize| (i as f32 * 0.7).sin() / 3.0;
     let mut both = [true, false].map(|shares| {
         lm.shares = shares;
@@ -69,6 +71,26 @@ fn what_stands_in_front_of_every_example_is_laid_out_once() {
     for (a, b) in shared.iter().zip(plain) {
         assert!((a - *b).abs() < 1e-5, "{a} and {b}");
     }
+}
+
+#[test]
+fn fixed_words_in_front_are_told_apart_from_what_learns_or_differs() {
+    let constant = |text: &str, share: bool| {
+        let (_, batch, _) = setting(text);
+        let batch: Vec<&Encoded> = batch.iter().collect();
+        let (one, all) = (&batch[..1], &batch[..]);
+        [one, all].map(|batch| {
+            let (layout, rows) = Encoded::layout(batch, share);
+            assert_eq!(rows.len(), layout.total_rows());
+            (layout.constant, layout.shared)
+        })
+    };
+    assert_eq!(constant("the capital [h:2] of [x] is [z]", true), [(2, 2), (2, 5)]);
+    assert_eq!(constant("the capital of [x] is [z]", true), [(3, 3), (3, 3)]);
+    assert_eq!(constant("the capital of [x] [h:2] [z]", true), [(3, 3), (3, 3)]);
+    // An input may begin alike in every example, and yet it is no fixed word.
+    assert_eq!(constant("[x] is the [h:2] [z]", true), [(0, 0), (0, 0)]);
+    assert_eq!(constant("the capital of [x] is [z]", false), [(0, 0), (0, 0)]);
 }
 
 #[test]

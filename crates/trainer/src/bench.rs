@@ -9,7 +9,7 @@ use kernels::profile;
 use ptuning_core::language_model::LanguageModel;
 use ptuning_core::prompt_encoder::{EncoderConfig, EncoderKind, Initializer, PromptEncoder};
 use ptuning_core::prompt_model::answer_logits;
-use ptuning_core::template::{Encoded, Slot};
+use ptuning_core::template::{Encoded, Part, Slot, TextSpan};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
@@ -85,9 +85,11 @@ pub fn bench(lm: &dyn LanguageModel, settings: &TrainSettings, shape: Shape) -> 
         let slot = |slot| Slot { position: position(slot), virtual_token: slot };
         let slots = (0..shape.prompt).map(slot).collect();
         let answer = shape.length - 1;
+        // All that is not virtual differs from example to example.
+        let input = TextSpan { part: Part::Input("x".to_owned()), positions: 0..shape.length };
         Item {
             answer: ids[answer],
-            encoded: Encoded { ids, slots, text: Vec::new(), answer, shortened: Vec::new() },
+            encoded: Encoded { ids, slots, text: vec![input], answer, shortened: Vec::new() },
             index,
         }
     };

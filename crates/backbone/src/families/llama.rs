@@ -4,15 +4,14 @@
 //! transformers. Pre-norm decoder layers: RMSNorm, grouped-query attention with rotate-half RoPE,
 //! SwiGLU feed-forward, no biases, head tied to the embeddings or not.
 
-use burn::tensor::Device;
 use kernels::activation::Activation;
 use kernels::stack::{Order, Shape};
+use ptuning_core::language_model::Objective;
 use serde_json::json;
 
+use crate::config::Config;
 use crate::error::LoadError;
-use crate::layers::Loader;
-use crate::source::Source;
-use crate::transformer::{Description, LayerRecipe, LinearRecipe, NormRecipe, Recipe};
+use crate::transformer::{Description, InputRecipe, LayerRecipe, LinearRecipe, NormRecipe, Recipe};
 
 /// Sizes of a Llama, checked against each other.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,54 +41,50 @@ pub struct LlamaConfig {
 }
 
 impl LlamaConfig {
-    fn read(source: &Source, loader: &Loader<'_>) -> Result<Self, LoadError> {
-        loader.only("hidden_act", &[json!("silu")])?;
-        loader.only("attention_bias", &[json!(false)])?;
-        loader.only("mlp_bias", &[json!(false)])?;
-        loader.only("rope_scaling", &[])?;
-        let heads = loader.size("num_attention_heads")?;
-        let hidden = loader.size("hidden_size")?;
-        let config = Self {
-            vocab: loader.size("vocab_size")?,
+    fn read(config: &Config<'_>) -> Result<Self, LoadError> {
+        config.only("hidden_act", &[json!("silu")])?;
+        config.only("attention_bias", &[json!(false)])?;
+        config.only("mlp_bias", &[json!(false)])?;
+        config.only("rope_scaling", &[])?;
+        let heads = config.size("num_attention_heads")?;
+        let hidden = config.size("hidden_size")?;
+        let read = Self {
+            vocab: config.size("vocab_size")?,
             hidden,
-            intermediate: loader.size("intermediate_size")?,
-            layers: loader.size("num_hidden_layers")?,
+            intermediate: config.size("intermediate_size")?,
+            layers: config.size("num_hidden_layers")?,
             heads,
-            kv_heads: loader.optional_size("num_key_value_heads")?.unwrap_or(heads),
-            head_dim: loader.optional_size("head_dim")?.unwrap_or(hidden / heads),
-            epsilon: loader.number("rms_norm_eps", 1e-6)?,
-            rope_theta: rope_theta(source, loader)?,
-            max_positions: loader.optional_size("max_position_embeddings")?.unwrap_or(2048),
-            tied: loader.flag("tie_word_embeddings", false)?,
+            kv_heads: config.optional_size("num_key_value_heads")?.unwrap_or(heads),
+            head_dim: config.optional_size("head_dim")?.unwrap_or(hidden / heads),
+            epsilon: config.number("rms_norm_eps", 1e-6)?,
+            rope_theta: rope_theta(config)?,
+            max_positions: config.optional_size("max_position_embeddings")?.unwrap_or(2048),
+            tied: config.flag("tie_word_embeddings", false)?,
         };
-        let wrong = if !config.heads.is_multiple_of(config.kv_heads) {
-            format!(
-                "{} query heads do not share {} key heads evenly",
-                config.heads, config.kv_heads
-            )
-        } else if !config.head_dim.is_multiple_of(2) || config.head_dim == 0 {
-            format!("rotary positions need an even head_dim, found {}", config.head_dim)
+        let wrong = if !read.heads.is_multiple_of(read.kv_heads) {
+            format!("{} query heads do not share {} key heads evenly", read.heads, read.kv_heads)
+        } else if !read.head_dim.is_multiple_of(2) || read.head_dim == 0 {
+            format!("rotary positions need an even head_dim, found {}", read.head_dim)
         } else {
-            return Ok(config);
+            return Ok(read);
         };
-        Err(LoadError::Sizes { file: source.config_file.clone(), what: wrong })
+        Err(config.contradiction(wrong))
     }
 }
 
 /// transformers 5 writes `rope_parameters: {rope_theta, rope_type}`, older ones `rope_theta`.
-fn rope_theta(source: &Source, loader: &Loader<'_>) -> Result<f64, LoadError> {
-    let nested = source.config.get("rope_parameters").filter(|value| !value.is_null());
-    let Some(nested) = nested else { return loader.number("rope_theta", 10_000.0) };
+fn rope_theta(config: &Config<'_>) -> Result<f64, LoadError> {
+    let Some(nested) = config.get("rope_parameters") else {
+        return config.number("rope_theta", 10_000.0);
+    };
     let kind = nested.get("rope_type").and_then(|kind| kind.as_str()).unwrap_or("default");
     let theta = nested.get("rope_theta").and_then(|theta| theta.as_f64());
     match theta {
         Some(theta) if kind == "default" && theta.is_finite() && theta > 0.0 => Ok(theta),
-        _ => Err(LoadError::Unsupported {
-            file: source.config_file.clone(),
-            key: "rope_parameters".to_owned(),
-            expected: "{\"rope_type\": \"default\", \"rope_theta\": …}".to_owned(),
-            found: nested.to_string(),
-        }),
+        _ => {
+            let expected = "{\"rope_type\": \"default\", \"rope_theta\": …}";
+            Err(config.unsupported("rope_parameters", expected.to_owned(), nested))
+        }
     }
 }
 
@@ -97,9 +92,8 @@ fn rope_theta(source: &Source, loader: &Loader<'_>) -> Result<f64, LoadError> {
 ///
 /// # Errors
 /// A config that contradicts itself, or a variant that is not built in.
-pub fn describe(source: &Source, device: &Device) -> Result<Description, LoadError> {
-    let config = LlamaConfig::read(source, &Loader::new(source, device, false))?;
-    Ok(description(&config))
+pub fn describe(config: &Config<'_>) -> Result<Description, LoadError> {
+    Ok(description(&LlamaConfig::read(config)?))
 }
 
 /// A Llama of these sizes under the usual names.
@@ -112,9 +106,13 @@ pub fn description(config: &LlamaConfig) -> Description {
         inner: hidden,
     };
     Description {
-        recipe: recipe(config),
+        objective: Objective::Causal,
         embeddings: table("model.embed_tokens.weight"),
+        input: InputRecipe::default(),
+        recipe: recipe(config),
+        transform: None,
         head: (!tied).then(|| table("lm_head.weight")),
+        head_bias: None,
         max_positions,
     }
 }

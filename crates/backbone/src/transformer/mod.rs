@@ -5,21 +5,31 @@
 //! as Burn's own tensor operations (`tensors`). Both are made from one [`Recipe`], and a test holds
 //! them against each other.
 
-mod causal_lm;
+mod input;
+mod language_model;
+#[cfg(feature = "flex")]
+mod matrix;
 #[cfg(feature = "flex")]
 mod packed;
 mod recipe;
+mod table;
 mod tensors;
 #[cfg(all(test, feature = "flex"))]
 mod tests;
+mod transform;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 pub use kernels::stack::Memory;
 use ptuning_core::language_model::Layout;
-use ptuning_core::objective::cross_entropy_backward;
 
-pub use causal_lm::CausalLm;
-pub use recipe::{Description, LayerRecipe, LinearRecipe, NormRecipe, Recipe};
+use input::Input;
+pub use language_model::TransformerLm;
+pub use recipe::{
+    Description, InputRecipe, LayerRecipe, LinearRecipe, NormRecipe, PositionRecipe, Recipe,
+    TransformRecipe,
+};
+pub use table::Table;
+use transform::Transform;
 
 use crate::error::LoadError;
 use crate::layers::Loader;
@@ -91,94 +101,6 @@ impl Transformer {
             #[cfg(feature = "flex")]
             Layers::Packed(layers) => layers.forward(x, layout, &self.options),
             Layers::Tensors(layers) => layers.forward(x, layout, &self.options),
-        }
-    }
-}
-
-/// A table of word embeddings, which may serve as a head too.
-#[derive(Debug, Clone)]
-pub enum Table {
-    /// Packed, as small as its file.
-    #[cfg(feature = "flex")]
-    Packed(packed::Matrix, Device),
-    /// `[vocab, hidden]`
-    Tensor(Tensor<2>),
-}
-
-impl Table {
-    /// Reads a table, `[vocab, hidden]`.
-    ///
-    /// # Errors
-    /// A tensor that is missing or of another shape.
-    pub fn load(
-        loader: &Loader<'_>,
-        name: &str,
-        vocab: usize,
-        hidden: usize,
-    ) -> Result<Self, LoadError> {
-        match loader.is_packed() {
-            #[cfg(feature = "flex")]
-            true => {
-                let matrix = packed::Matrix::load(loader, name, vocab, hidden)?;
-                Ok(Self::Packed(matrix, loader.device().clone()))
-            }
-            _ => Ok(Self::Tensor(loader.matrix(name, vocab, hidden)?)),
-        }
-    }
-
-    /// The device it is on.
-    pub fn device(&self) -> Device {
-        match self {
-            #[cfg(feature = "flex")]
-            Self::Packed(_, device) => device.clone(),
-            Self::Tensor(table) => table.device(),
-        }
-    }
-
-    /// The whole table, `[vocab, hidden]`.
-    pub fn all(&self) -> Tensor<2> {
-        match self {
-            #[cfg(feature = "flex")]
-            Self::Packed(matrix, device) => matrix.rows(0..matrix.out(), device),
-            Self::Tensor(table) => table.clone(),
-        }
-    }
-
-    /// Some of its rows, `[ids, hidden]`.
-    pub fn rows(&self, ids: &[u32]) -> Tensor<2> {
-        match self {
-            #[cfg(feature = "flex")]
-            Self::Packed(matrix, device) => matrix.rows(ids.iter().map(|&id| id as usize), device),
-            Self::Tensor(table) => {
-                table.clone().select(0, ptuning_core::objective::ids(ids, &table.device()))
-            }
-        }
-    }
-
-    /// Dot products with every row.
-    ///
-    /// # Shapes
-    /// - `x`: `[rows, hidden]`
-    /// - returns: `[rows, vocab]`
-    pub fn scores(&self, x: Tensor<2>) -> Tensor<2> {
-        match self {
-            #[cfg(feature = "flex")]
-            Self::Packed(matrix, _) => matrix.product(x),
-            Self::Tensor(table) => x.matmul(table.clone().transpose()),
-        }
-    }
-
-    /// [`LanguageModel::loss`](ptuning_core::language_model::LanguageModel::loss) with this head.
-    pub fn loss(
-        &self,
-        hidden: Tensor<2>,
-        answers: &[u32],
-        examples: usize,
-    ) -> (Tensor<1>, Tensor<1>) {
-        match self {
-            #[cfg(feature = "flex")]
-            Self::Packed(matrix, _) => matrix.loss(hidden, answers, examples),
-            Self::Tensor(_) => cross_entropy_backward(self.scores(hidden), answers, examples),
         }
     }
 }

@@ -1,13 +1,10 @@
 //! Packed layers on the CPU: forward and input gradient of the whole stack as one operation.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use burn::tensor::{Device, Tensor, TensorData};
-use kernels::frozen::Frozen;
-use kernels::loss::cross_entropy;
+use burn::tensor::Tensor;
 use kernels::norm::Norm;
-use kernels::profile::{Stage, timed};
-use kernels::stack::{FeedForward, Layer, Linear, Memory, Plan, Stack, Tape};
+use kernels::stack::{FeedForward, Layer, Linear, Memory, Past, Plan, Stack, Tape};
 use ptuning_core::language_model::Layout;
 use rayon::prelude::*;
 
@@ -18,11 +15,17 @@ use crate::layers::Loader;
 
 /// A packed stack.
 #[derive(Clone)]
-pub struct Layers(Arc<Stack>);
+pub struct Layers(Arc<Packed>);
+
+struct Packed {
+    stack: Stack,
+    /// The fixed words that batches began with the last time, and what they gave.
+    past: Mutex<Option<(Vec<f32>, Arc<Past>)>>,
+}
 
 impl std::fmt::Debug for Layers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Layers").field(self.0.shape()).finish()
+        f.debug_tuple("Layers").field(self.0.stack.shape()).finish()
     }
 }
 
@@ -32,43 +35,51 @@ impl Layers {
         let layers: Vec<Layer> = (recipe.layers.par_iter())
             .map(|layer| load_layer(layer, recipe, loader))
             .collect::<Result<_, _>>()?;
-        let last = recipe.last_norm.as_ref().map(|norm| load_norm(norm, recipe, loader));
-        Ok(Self(Arc::new(Stack::new(recipe.shape.clone(), layers, last.transpose()?))))
+        let hidden = recipe.shape.hidden;
+        let last = recipe.last_norm.as_ref().map(|norm| load_norm(norm, hidden, loader));
+        let stack = Stack::new(recipe.shape.clone(), layers, last.transpose()?);
+        Ok(Self(Arc::new(Packed { stack, past: Mutex::default() })))
     }
 
     pub fn is_causal(&self) -> bool {
-        self.0.shape().causal
+        self.0.stack.shape().causal
     }
 
     pub fn forward(&self, x: Tensor<2>, layout: &Layout, options: &Options) -> Tensor<2> {
-        let every: Vec<(usize, usize)>;
-        let answers = if options.answer_rows {
-            &layout.answers
-        } else {
-            let positions = |(example, &own): (usize, &usize)| {
-                (layout.shared..layout.shared + own).map(move |position| (example, position))
-            };
-            every = layout.own.iter().enumerate().flat_map(positions).collect();
-            &every
-        };
-        let plan = match Plan::new(layout.shared, &layout.own, answers) {
-            Ok(plan) => plan,
-            // A layout is made by `Encoded::layout` or by a caller who read its documentation.
-            Err(error) => panic!("{error}: {layout:?}"),
-        };
-        let function = Forward { stack: self.0.clone(), plan, memory: options.memory };
-        let y = apply(x, Arc::new(function));
+        let mut layout = layout.clone();
         if options.answer_rows {
-            return y;
+            return apply(x, Arc::new(Forward::new(self, layout, options.memory)));
         }
+        let positions = |(example, &own): (usize, &usize)| {
+            (layout.shared..layout.shared + own).map(move |position| (example, position))
+        };
+        let every = layout.own.iter().enumerate().flat_map(positions).collect();
         let starts = layout.starts();
         let rows = layout
             .answers
             .iter()
             .map(|&(example, position)| (starts[example] + position - 2 * layout.shared) as u32);
         let rows: Vec<u32> = rows.collect();
+        layout.answers = every;
+        let y = apply(x, Arc::new(Forward::new(self, layout, options.memory)));
         let rows = ptuning_core::objective::ids(&rows, &y.device());
         y.select(0, rows)
+    }
+
+    /// Keys and values of the fixed words in front of a batch.
+    fn past(&self, x: &[f32]) -> Option<Arc<Past>> {
+        if x.is_empty() {
+            return None;
+        }
+        let mut kept = self.0.past.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((words, past)) = kept.as_ref()
+            && words == x
+        {
+            return Some(past.clone());
+        }
+        let past = Arc::new(self.0.stack.past(x));
+        *kept = Some((x.to_vec(), past.clone()));
+        Some(past)
     }
 }
 
@@ -78,7 +89,7 @@ fn load_layer(
     loader: &Loader<'_>,
 ) -> Result<Layer, LoadError> {
     let linear = |linear: &LinearRecipe| load_linear(linear, loader);
-    let norm = |norm: &NormRecipe| load_norm(norm, recipe, loader);
+    let norm = |norm: &NormRecipe| load_norm(norm, recipe.shape.hidden, loader);
     let (up, down, activation) = (linear(&layer.up)?, linear(&layer.down)?, recipe.activation);
     Ok(Layer {
         attention_norm: norm(&layer.attention_norm)?,
@@ -95,51 +106,67 @@ fn load_layer(
 }
 
 fn load_linear(linear: &LinearRecipe, loader: &Loader<'_>) -> Result<Linear, LoadError> {
-    let bias = linear.bias.as_ref().map(|bias| loader.numbers(bias, linear.out)).transpose()?;
+    let bias = linear.bias.as_ref().map(|bias| loader.numbers(bias, &[linear.out])).transpose()?;
     let weight = loader.frozen(&linear.weight, linear.out, linear.inner)?;
     Ok(Linear { weight, bias })
 }
 
-fn load_norm(norm: &NormRecipe, recipe: &Recipe, loader: &Loader<'_>) -> Result<Norm, LoadError> {
-    let hidden = recipe.shape.hidden;
-    let gain = loader.numbers(&norm.gain, hidden)?;
+/// Reads a norm's vectors.
+pub fn load_norm(norm: &NormRecipe, hidden: usize, loader: &Loader<'_>) -> Result<Norm, LoadError> {
+    let gain = loader.numbers(&norm.gain, &[hidden])?;
     let epsilon = norm.epsilon as f32;
     Ok(match &norm.bias {
-        Some(bias) => Norm::Layer { gain, bias: loader.numbers(bias, hidden)?, epsilon },
+        Some(bias) => Norm::Layer { gain, bias: loader.numbers(bias, &[hidden])?, epsilon },
         None => Norm::Rms { gain, epsilon },
     })
 }
 
 /// A stack on a batch.
+#[derive(Debug)]
 struct Forward {
-    stack: Arc<Stack>,
-    plan: Plan,
+    layers: Layers,
+    layout: Layout,
     memory: Memory,
 }
 
-impl std::fmt::Debug for Forward {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Forward").field("rows", &self.plan.rows()).finish_non_exhaustive()
+impl Forward {
+    fn new(layers: &Layers, layout: Layout, memory: Memory) -> Self {
+        Self { layers: layers.clone(), layout, memory }
+    }
+
+    /// The batch as the stack takes it, and its rows without those whose keys and values are kept.
+    fn plan<'x>(&self, x: &'x [f32]) -> (Plan, &'x [f32]) {
+        let Layout { shared, constant, own, answers } = &self.layout;
+        let (fixed, x) = x.split_at(constant * self.layers.0.stack.shape().hidden);
+        match Plan::new(self.layers.past(fixed), shared - constant, own, answers) {
+            Ok(plan) => (plan, x),
+            // A layout is made by `Encoded::layout` or by a caller who read its documentation.
+            Err(error) => panic!("{error}: {:?}", self.layout),
+        }
     }
 }
 
 impl Function for Forward {
     fn shape(&self) -> [usize; 2] {
-        [self.plan.answers(), self.stack.shape().hidden]
+        [self.layout.answers.len(), self.layers.0.stack.shape().hidden]
     }
 
     fn value(&self, x: &[f32]) -> Vec<f32> {
-        self.stack.forward(x, &self.plan)
+        let (plan, x) = self.plan(x);
+        self.layers.0.stack.forward(x, &plan)
     }
 
     fn taped(&self, x: &[f32]) -> (Vec<f32>, Arc<dyn Pullback>) {
-        let (y, tape) = self.stack.forward_taped(x, &self.plan, self.memory);
-        (y, Arc::new(Back { stack: self.stack.clone(), tape }))
+        let (plan, rest) = self.plan(x);
+        let (y, tape) = self.layers.0.stack.forward_taped(rest, &plan, self.memory);
+        (y, Arc::new(Back { layers: self.layers.clone(), fixed: x.len() - rest.len(), tape }))
     }
 }
 
 struct Back {
-    stack: Arc<Stack>,
+    layers: Layers,
+    /// Numbers in front that take no gradient.
+    fixed: usize,
     tape: Tape,
 }
 
@@ -151,152 +178,10 @@ impl std::fmt::Debug for Back {
 
 impl Pullback for Back {
     fn gradient(&self, dy: &[f32]) -> Vec<f32> {
-        self.stack.gradient(dy, &self.tape)
-    }
-}
-
-/// A packed matrix by itself: word embeddings, a head.
-#[derive(Clone)]
-pub struct Matrix(Arc<Frozen>);
-
-impl std::fmt::Debug for Matrix {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Matrix({} × {})", self.0.out(), self.0.inner())
-    }
-}
-
-impl Matrix {
-    pub fn load(
-        loader: &Loader<'_>,
-        name: &str,
-        out: usize,
-        inner: usize,
-    ) -> Result<Self, LoadError> {
-        Ok(Self(Arc::new(loader.frozen(name, out, inner)?)))
-    }
-
-    pub fn out(&self) -> usize {
-        self.0.out()
-    }
-
-    pub fn rows(&self, rows: impl ExactSizeIterator<Item = usize>, device: &Device) -> Tensor<2> {
-        let (count, inner) = (rows.len(), self.0.inner());
-        let mut values = vec![0.0; count * inner];
-        for (row, to) in rows.zip(values.chunks_exact_mut(inner)) {
-            self.0.row(row, to);
-        }
-        Tensor::from_data(TensorData::new(values, [count, inner]), device)
-    }
-
-    fn scores(&self, x: &[f32], rows: usize) -> Vec<f32> {
-        timed(Stage::Head, || self.0.product(x, rows))
-    }
-
-    fn scores_gradient(&self, dy: &[f32], rows: usize) -> Vec<f32> {
-        timed(Stage::Head, || self.0.gradient(dy, rows))
-    }
-
-    /// # Shapes
-    /// - `x`: `[rows, in]`
-    /// - returns: `[rows, out]`
-    pub fn product(&self, x: Tensor<2>) -> Tensor<2> {
-        let [rows, _] = x.dims();
-        apply(x, Arc::new(Product { matrix: self.clone(), rows }))
-    }
-}
-
-impl Matrix {
-    /// Cross-entropy of answers among all rows, and what to call `backward` on.
-    pub fn loss(
-        &self,
-        hidden: Tensor<2>,
-        answers: &[u32],
-        examples: usize,
-    ) -> (Tensor<1>, Tensor<1>) {
-        let answers: Vec<usize> = answers.iter().map(|&answer| answer as usize).collect();
-        let rows = answers.len();
-        let losses = apply(hidden, Arc::new(Losses { matrix: self.clone(), answers }));
-        let losses = losses.reshape([rows]);
-        (losses.clone().without_autodiff(), losses.sum().div_scalar(examples as f64))
-    }
-}
-
-/// Cross-entropy of `x·Wᵀ` row by row; the logits become their gradient in place.
-#[derive(Debug)]
-struct Losses {
-    matrix: Matrix,
-    answers: Vec<usize>,
-}
-
-impl Losses {
-    fn run(&self, x: &[f32]) -> (Vec<f32>, Vec<f32>) {
-        let mut logits = self.matrix.scores(x, self.answers.len());
-        let losses =
-            timed(Stage::Loss, || cross_entropy(&mut logits, self.matrix.out(), &self.answers));
-        (losses, logits)
-    }
-}
-
-impl Function for Losses {
-    fn shape(&self) -> [usize; 2] {
-        [self.answers.len(), 1]
-    }
-
-    fn value(&self, x: &[f32]) -> Vec<f32> {
-        self.run(x).0
-    }
-
-    fn taped(&self, x: &[f32]) -> (Vec<f32>, Arc<dyn Pullback>) {
-        let (losses, gradient) = self.run(x);
-        (losses, Arc::new(LossGradient { matrix: self.matrix.clone(), gradient }))
-    }
-}
-
-struct LossGradient {
-    matrix: Matrix,
-    /// `softmax − one-hot`, `[rows, vocab]`
-    gradient: Vec<f32>,
-}
-
-impl std::fmt::Debug for LossGradient {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "LossGradient({:?})", self.matrix)
-    }
-}
-
-impl Pullback for LossGradient {
-    fn gradient(&self, dy: &[f32]) -> Vec<f32> {
-        let mut dx = self.matrix.scores_gradient(&self.gradient, dy.len());
-        for (row, dy) in dx.chunks_exact_mut(self.matrix.0.inner()).zip(dy) {
-            row.iter_mut().for_each(|x| *x *= dy);
+        let mut dx = self.layers.0.stack.gradient(dy, &self.tape);
+        if self.fixed > 0 {
+            dx.splice(0..0, std::iter::repeat_n(0.0, self.fixed));
         }
         dx
-    }
-}
-
-/// `x·Wᵀ`, and its own pullback `dy·W`.
-#[derive(Debug, Clone)]
-struct Product {
-    matrix: Matrix,
-    rows: usize,
-}
-
-impl Function for Product {
-    fn shape(&self) -> [usize; 2] {
-        [self.rows, self.matrix.out()]
-    }
-
-    fn value(&self, x: &[f32]) -> Vec<f32> {
-        self.matrix.scores(x, self.rows)
-    }
-
-    fn taped(&self, x: &[f32]) -> (Vec<f32>, Arc<dyn Pullback>) {
-        (self.value(x), Arc::new(self.clone()))
-    }
-}
-
-impl Pullback for Product {
-    fn gradient(&self, dy: &[f32]) -> Vec<f32> {
-        self.matrix.scores_gradient(dy, self.rows)
     }
 }

@@ -19,9 +19,10 @@ pub struct Layers {
     last_norm: Option<Norm>,
 }
 
+/// A norm as tensors.
 #[derive(Debug, Clone)]
 #[allow(clippy::large_enum_variant, reason = "two per layer; a box would only hide them")]
-enum Norm {
+pub enum Norm {
     Rms(RmsNorm),
     Layer(LayerNorm),
 }
@@ -39,7 +40,7 @@ struct Layer {
 }
 
 impl Norm {
-    fn load(norm: &NormRecipe, hidden: usize, loader: &Loader<'_>) -> Result<Self, LoadError> {
+    pub fn load(norm: &NormRecipe, hidden: usize, loader: &Loader<'_>) -> Result<Self, LoadError> {
         let gain = loader.vector(&norm.gain, hidden)?;
         Ok(match &norm.bias {
             Some(bias) => {
@@ -49,7 +50,7 @@ impl Norm {
         })
     }
 
-    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+    pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         match self {
             Self::Rms(norm) => norm.forward(x),
             Self::Layer(norm) => norm.forward(x),
@@ -169,12 +170,7 @@ impl Layers {
     /// - `x`: `[rows, hidden]`
     /// - returns: `[rows, hidden]`
     fn feed_forward(&self, layer: &Layer, x: Tensor<2>) -> Tensor<2> {
-        let f = |x: Tensor<2>| match self.activation {
-            Activation::Silu => silu(x),
-            Activation::Gelu => gelu(x),
-            Activation::GeluTanh => gelu_approximate(x),
-            Activation::Relu => relu(x),
-        };
+        let f = |x| activate(self.activation, x);
         let inner = layer.gate_up.forward(x);
         let intermediate = self.shape.intermediate;
         layer.down.forward(if self.shape.gated {
@@ -183,6 +179,16 @@ impl Layers {
         } else {
             f(inner)
         })
+    }
+}
+
+/// `f(x)`
+pub fn activate(activation: Activation, x: Tensor<2>) -> Tensor<2> {
+    match activation {
+        Activation::Silu => silu(x),
+        Activation::Gelu => gelu(x),
+        Activation::GeluTanh => gelu_approximate(x),
+        Activation::Relu => relu(x),
     }
 }
 

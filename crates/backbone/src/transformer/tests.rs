@@ -1,14 +1,13 @@
 //! The two ways of running a recipe give the same values and gradients, for every kind of layer.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use kernels::activation::Activation;
 use kernels::frozen::Values;
 use kernels::stack::{Order, Shape};
 use ptuning_core::language_model::Layout;
-use serde_json::Map;
 
 use super::*;
 use crate::source::{Dtype, SourceError, Weights};
@@ -116,15 +115,18 @@ fn packed_layers_equal_tensor_operations() {
         (gpt.clone(), Activation::GeluTanh, true),
         (gpt, Activation::Relu, false),
     ];
-    let layout =
-        Layout { shared: 0, own: vec![5, 1, 9, 3], answers: vec![(0, 2), (0, 4), (1, 0), (2, 8)] };
+    let layout = Layout {
+        shared: 0,
+        constant: 0,
+        own: vec![5, 1, 9, 3],
+        answers: vec![(0, 2), (0, 4), (1, 0), (2, 8)],
+    };
     let device = Device::flex();
-    let (config, file) = (Map::new(), PathBuf::new());
     for (shape, activation, biases) in cases {
         let (hidden, what) = (shape.hidden, format!("{shape:?}, {activation:?}"));
         let (recipe, weights) = recipe(shape, activation, biases);
         let mut results = [true, false].map(|fused| {
-            let loader = Loader::of(&config, &file, &weights, &device, fused);
+            let loader = Loader::new(&weights, &device, fused);
             let options = Options { fused, ..Options::default() };
             let transformer = Transformer::load(&recipe, &loader, options).unwrap();
             let x: Vec<f32> = (0..18 * hidden).map(|i| (i as f32 * 0.77).sin()).collect();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Instant;
 
-use backbone::random::RandomSizes;
+use backbone::random::{RandomDtype, RandomFamily, RandomSizes};
 use backbone::{Memory, Options};
 use ptuning_core::language_model::LanguageModel;
 use ptuning_core::prompt_encoder::EncoderKind;
@@ -117,39 +117,59 @@ pub fn check_length(length: u32, max: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The sizes behind `random:`, or `None` for any other backbone.
+/// What stands behind `random:`, or `None` for any other backbone.
 pub fn random_sizes(backbone: &str) -> anyhow::Result<Option<RandomSizes>> {
     let Some(list) = backbone.strip_prefix("random:") else { return Ok(None) };
-    let names = ["hidden", "intermediate", "layers", "heads", "kv_heads", "vocab"];
+    let names =
+        ["family", "hidden", "intermediate", "layers", "heads", "kv_heads", "vocab", "weights"];
     let wrong = |what: String| -> anyhow::Error {
         Hinted {
             message: format!("--backbone {backbone}: {what}"),
-            hint: "random:hidden=2048,intermediate=8192,layers=24,heads=32,kv_heads=32,vocab=49152"
+            hint: "random:hidden=2048,intermediate=8192,layers=24,heads=32,vocab=49152 or \
+                   random:family=bert,hidden=768,intermediate=3072,layers=12,heads=12,vocab=28996"
                 .to_owned(),
         }
         .into()
     };
-    let mut sizes = [None; 6];
+    let (mut family, mut weights) = (RandomFamily::Llama, RandomDtype::Q8);
+    let mut sizes = BTreeMap::new();
     for part in list.split(',') {
         let (name, value) = part.split_once('=').unwrap_or((part, ""));
-        let Some(index) = names.iter().position(|known| *known == name.trim()) else {
-            return Err(wrong(format!("no size '{name}'; there are {}", names.join(", "))));
-        };
-        // Larger ones would overflow the products of two before any file could hold them.
-        let value = value.trim().parse().ok().filter(|value| (1..=1usize << 24).contains(value));
-        let Some(value) = value else {
-            return Err(wrong(format!("'{part}' is not {name}=N with N from 1 to {}", 1 << 24)));
-        };
-        sizes[index] = Some(value);
+        let (name, value) = (name.trim(), value.trim());
+        match (name, value) {
+            ("family", "llama") => family = RandomFamily::Llama,
+            ("family", "bert") => family = RandomFamily::Bert,
+            ("weights", "q8") => weights = RandomDtype::Q8,
+            ("weights", "f32") => weights = RandomDtype::F32,
+            ("family", _) => return Err(wrong(format!("'{part}' is not family=llama or bert"))),
+            ("weights", _) => return Err(wrong(format!("'{part}' is not weights=q8 or f32"))),
+            _ if !names.contains(&name) => {
+                let names = names.join(", ");
+                return Err(wrong(format!("nothing is called '{name}'; there are {names}")));
+            }
+            _ => {
+                // Larger ones would overflow the products of two before any file could hold them.
+                let value = value.parse().ok().filter(|value| (1..=1usize << 24).contains(value));
+                let Some(value) = value else {
+                    let largest = 1 << 24;
+                    let what = format!("'{part}' is not {name}=N with N from 1 to {largest}");
+                    return Err(wrong(what));
+                };
+                sizes.insert(name, value);
+            }
+        }
     }
-    let size =
-        |index: usize| sizes[index].ok_or_else(|| wrong(format!("{} is missing", names[index])));
+    let size = |name| sizes.get(name).copied().ok_or_else(|| wrong(format!("{name} is missing")));
+    let (hidden, intermediate, layers) = (size("hidden")?, size("intermediate")?, size("layers")?);
+    let heads = size("heads")?;
     Ok(Some(RandomSizes {
-        hidden: size(0)?,
-        intermediate: size(1)?,
-        layers: size(2)?,
-        heads: size(3)?,
-        kv_heads: size(4)?,
-        vocab: size(5)?,
+        family,
+        weights,
+        hidden,
+        intermediate,
+        layers,
+        heads,
+        kv_heads: sizes.get("kv_heads").copied().unwrap_or(heads),
+        vocab: size("vocab")?,
     }))
 }

@@ -93,8 +93,13 @@ impl Folder {
 
     /// Copies the tiny Llama.
     pub fn copy_llama(&self, name: &str) {
-        let from =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("../backbone/tests/golden/tiny_llama");
+        self.copy_model("tiny_llama", name);
+    }
+
+    /// Copies a tiny model of the backbones' tests.
+    pub fn copy_model(&self, model: &str, name: &str) {
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../backbone/tests/golden");
+        let from = golden.join(model);
         for file in ["config.json", "model.safetensors", "tokenizer.json"] {
             self.write(&format!("{name}/{file}"), std::fs::read(from.join(file)).unwrap());
         }

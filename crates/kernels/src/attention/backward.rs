@@ -133,16 +133,17 @@ impl Backward<'_> {
                 }
             }
         }
-        let own = sequence.prefix * dim;
-        let (shared_keys, shared_values) = self.shared_rows.split_at_mut(own);
-        add(shared_keys, &d_keys[..own]);
-        add(shared_values, &d_values[..own]);
+        // What an earlier pass computed takes no gradient.
+        let (past, own) = (sequence.past * dim, sequence.first() * dim);
+        let (shared_keys, shared_values) = self.shared_rows.split_at_mut(own - past);
+        add(shared_keys, &d_keys[past..own]);
+        add(shared_values, &d_values[past..own]);
         for (index, row) in sequence.rows.clone().enumerate() {
             let at = own + index * dim;
             let start = row * heads.key_width() + kv_head * dim;
             let d_key = &mut d_keys[at..at + dim];
             if let Some(rotary) = rotary {
-                rotary.turn_back(sequence.prefix + index, d_key);
+                rotary.turn_back(sequence.first() + index, d_key);
             }
             // SAFETY: as above.
             unsafe {

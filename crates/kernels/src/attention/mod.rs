@@ -1,7 +1,8 @@
 //! Softmax attention over packed sequences that may share a prefix, forward and input gradient.
 //!
 //! Rows of all sequences lie one after the other, without padding. Rows `0..prefix` stand in front of
-//! every sequence and are computed once; each sequence attends to them and to its own rows. Query
+//! every sequence and are computed once; keys and values of what stands before even those may come
+//! from an earlier pass. Each sequence attends to both and to its own rows. Query
 //! heads that share a key head are taken together, so nothing is repeated. Scores of a block of
 //! queries live in the member's scratch and are computed again in the backward pass, so a tape keeps
 //! queries, keys and values and nothing else.
@@ -65,20 +66,27 @@ impl Heads {
 /// One sequence of a plan.
 #[derive(Debug, Clone)]
 pub(crate) struct Sequence {
-    /// Shared rows in front of it: `0..prefix`.
+    /// Rows of an earlier pass in front of it.
+    pub past: usize,
+    /// Shared rows behind those: `0..prefix`.
     pub prefix: usize,
     /// Its own rows.
     pub rows: Range<usize>,
 }
 
 impl Sequence {
-    fn keys(&self) -> usize {
-        self.prefix + self.rows.len()
+    /// Position of its first own row.
+    fn first(&self) -> usize {
+        self.past + self.prefix
     }
 
-    /// Row of key `index`.
+    fn keys(&self) -> usize {
+        self.first() + self.rows.len()
+    }
+
+    /// Row of key `index` where those of the earlier pass stand before those of this one.
     fn key_row(&self, index: usize) -> usize {
-        if index < self.prefix { index } else { self.rows.start + index - self.prefix }
+        if index < self.first() { index } else { self.rows.start + index - self.prefix }
     }
 }
 
@@ -94,9 +102,9 @@ pub(crate) struct Queries<'a> {
 pub(crate) struct Inputs<'a> {
     /// `[query rows, heads · head_dim]`
     pub q: &'a [f32],
-    /// `[rows, kv_heads · head_dim]`
+    /// `[past + rows, kv_heads · head_dim]`
     pub k: &'a [f32],
-    /// `[rows, kv_heads · head_dim]`
+    /// As `k`.
     pub v: &'a [f32],
 }
 

@@ -166,16 +166,17 @@ impl Frozen {
         }
     }
 
-    /// `x·Wᵀ`, all threads together.
+    /// `x·Wᵀ + bias`, all threads together.
     ///
     /// # Shapes
     /// - `x`: `[rows, in]`
+    /// - `bias`: `[out]`
     /// - returns: `[rows, out]`
     ///
     /// # Panics
-    /// When `x` is shorter than `rows` rows.
-    pub fn product(&self, x: &[f32], rows: usize) -> Vec<f32> {
-        gemm::whole(self, Side::Product, x, rows)
+    /// When `x` is shorter than `rows` rows, or the bias than a row of the result.
+    pub fn product(&self, x: &[f32], rows: usize, bias: Option<&[f32]>) -> Vec<f32> {
+        gemm::whole(self, Side::Product, x, rows, bias)
     }
 
     /// `dy·W`, all threads together: the gradient of [`product`](Self::product)'s input.
@@ -187,7 +188,7 @@ impl Frozen {
     /// # Panics
     /// When `dy` is shorter than `rows` rows.
     pub fn gradient(&self, dy: &[f32], rows: usize) -> Vec<f32> {
-        gemm::whole(self, Side::Gradient, dy, rows)
+        gemm::whole(self, Side::Gradient, dy, rows, None)
     }
 
     /// Expands `W[panel's rows, columns]` transposed: `[columns][panel]`, a panel of the product.

@@ -102,7 +102,13 @@ pub(crate) fn run(member: &Member<'_>, jobs: &[Job<'_>], panel: &mut Vec<f32>) {
 }
 
 /// One product by itself.
-pub(crate) fn whole(weight: &Frozen, side: Side, x: &[f32], rows: usize) -> Vec<f32> {
+pub(crate) fn whole(
+    weight: &Frozen,
+    side: Side,
+    x: &[f32],
+    rows: usize,
+    bias: Option<&[f32]>,
+) -> Vec<f32> {
     let terms = [Term { weight, x }];
     let stride = match side {
         Side::Product => weight.out(),
@@ -111,8 +117,7 @@ pub(crate) fn whole(weight: &Frozen, side: Side, x: &[f32], rows: usize) -> Vec<
     let mut result = vec![0.0; rows * stride];
     let to = Shared::new(&mut result);
     Team::global().run(|member| {
-        let job =
-            Job { side, terms: &terms, rows, to, stride, column: 0, accumulate: false, bias: None };
+        let job = Job { side, terms: &terms, rows, to, stride, column: 0, accumulate: false, bias };
         run(member, &[job], &mut Vec::new());
     });
     result

@@ -174,7 +174,7 @@ impl Backward<'_> {
                 if memory == Memory::Recompute && !is_last {
                     let y = self.gradients.d_normed;
                     let Step { x, tape, .. } = step;
-                    let place = Place { layer, last: false, x, y, tape, result: false };
+                    let place = Place { layer, index, last: false, x, y, tape, result: false };
                     forward_layer(member, &pass, &place, &mut own);
                 }
                 self.layer(member, &step, &mut own);
@@ -411,7 +411,7 @@ impl Backward<'_> {
                         add(&mut total, &sums[part + (which * prefix + position) * dim..][..dim]);
                     }
                     if let (0, Some(rotary)) = (which, self.rotary) {
-                        rotary.turn_back(position, &mut total);
+                        rotary.turn_back(plan.past() + position, &mut total);
                     }
                     add(to.part(start, dim), &total);
                 }

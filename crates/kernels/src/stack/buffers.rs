@@ -55,9 +55,9 @@ const LIMIT: usize = 1024;
 pub(super) struct LayerTape {
     /// `[out, heads · head_dim]`
     pub q: Vec<f32>,
-    /// `[rows, kv_heads · head_dim]`
+    /// `[past + rows, kv_heads · head_dim]`
     pub k: Vec<f32>,
-    /// `[rows, kv_heads · head_dim]`
+    /// As `k`.
     pub v: Vec<f32>,
     /// After attention's residual, before any norm: `[out, hidden]`
     pub mid: Vec<f32>,
@@ -70,14 +70,14 @@ pub(super) struct LayerTape {
 }
 
 impl LayerTape {
-    fn new(shape: &Shape, rows: usize, out: usize, pool: &Pool) -> Self {
-        let heads = shape.heads();
+    fn new(shape: &Shape, plan: &Plan, out: usize, pool: &Pool) -> Self {
+        let (heads, keys) = (shape.heads(), plan.past() + plan.rows());
         let post = if shape.order == Order::Post { out * shape.hidden } else { 0 };
         let gate = if shape.gated { out * shape.intermediate } else { 0 };
         Self {
             q: pool.take(out * heads.query_width()),
-            k: pool.take(rows * heads.key_width()),
-            v: pool.take(rows * heads.key_width()),
+            k: pool.take(keys * heads.key_width()),
+            v: pool.take(keys * heads.key_width()),
             mid: pool.take(out * shape.hidden),
             sum: pool.take(post),
             up: pool.take(out * shape.intermediate),
@@ -125,7 +125,7 @@ impl Work {
             // The last layer's queries and feed-forward rows are the answers alone. A tape that all
             // layers use in turn has to hold any of them.
             let out = if kept > 1 && index + 1 == kept { answers } else { rows };
-            LayerTape::new(shape, rows, out, pool)
+            LayerTape::new(shape, plan, out, pool)
         };
         Self {
             inputs: (0..2).map(|_| pool.take(rows * hidden)).collect(),

@@ -59,6 +59,8 @@ pub(super) struct Pass<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct Place<'a> {
     pub layer: &'a Layer,
+    /// Its number.
+    pub index: usize,
     /// Whether only the answer rows leave it.
     pub last: bool,
     /// `[rows, hidden]`
@@ -144,6 +146,7 @@ impl Stack {
                 let is_last = index + 1 == self.layers.len();
                 let place = Place {
                     layer,
+                    index,
                     last: is_last,
                     x: inputs[index % inputs.len()],
                     y: if is_last { last } else { inputs[(index + 1) % inputs.len()] },
@@ -181,6 +184,7 @@ pub(super) fn forward_layer(
     let pre = stack.shape.order == Order::Pre;
     let rows = plan.rows();
     let out = if last { plan.answers() } else { rows };
+    let past = plan.past() * heads.key_width();
 
     // SAFETY (all of this function): see the head of this file.
     dispatch(|| unsafe {
@@ -209,10 +213,14 @@ pub(super) fn forward_layer(
         let v = [Term { weight: &layer.value.weight, x: all }];
         let jobs = [
             product(&layer.query, &q, out, tape.q, false),
-            product(&layer.key, &k, rows, tape.k, false),
-            product(&layer.value, &v, rows, tape.v, false),
+            product(&layer.key, &k, rows, tape.k.after(past), false),
+            product(&layer.value, &v, rows, tape.v.after(past), false),
         ];
         gemm::run(member, &jobs, &mut own.panel);
+        if let (Some(before), 0) = (&plan.past, member.index()) {
+            tape.k.part(0, past).copy_from_slice(before.keys(place.index));
+            tape.v.part(0, past).copy_from_slice(before.values(place.index));
+        }
     }
     member.end(Stage::Projections);
 

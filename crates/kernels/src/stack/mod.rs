@@ -12,6 +12,7 @@
 mod backward;
 mod buffers;
 mod forward;
+mod past;
 mod plan;
 
 use crate::activation::Activation;
@@ -23,6 +24,7 @@ use crate::team::Team;
 
 pub use buffers::Tape;
 use buffers::{Pool, Work};
+pub use past::Past;
 pub use plan::{Plan, PlanError};
 
 /// A frozen linear layer.
@@ -146,8 +148,9 @@ impl Shape {
         let (queries, keys) = (heads.query_width(), heads.key_width());
         let gate = if self.gated { intermediate } else { 0 };
         let post = if self.order == Order::Post { hidden } else { 0 };
-        let tape =
-            |out: usize| 2 * rows * keys + out * (queries + hidden + post + intermediate + gate);
+        let tape = |out: usize| {
+            2 * (plan.past() + rows) * keys + out * (queries + hidden + post + intermediate + gate)
+        };
         let kept = match memory {
             Memory::Tape if layers > 1 => (layers - 1) * tape(rows) + tape(answers),
             Memory::Tape | Memory::Recompute => tape(rows),

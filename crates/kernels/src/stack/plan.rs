@@ -1,7 +1,9 @@
 //! How the rows of a batch form sequences.
 
 use std::ops::Range;
+use std::sync::Arc;
 
+use super::Past;
 use crate::attention::Sequence;
 
 /// A batch that cannot be laid out.
@@ -31,12 +33,14 @@ impl std::fmt::Display for PlanError {
 
 impl std::error::Error for PlanError {}
 
-/// Rows `0..prefix` are shared by all examples; then come each example's own rows.
+/// Rows `0..prefix` are shared by all examples; then come each example's own rows. Before all of them
+/// may stand what an earlier pass computed.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// The shared rows as a sequence (if there are any), then the examples.
     pub(crate) sequences: Vec<Sequence>,
     pub(crate) prefix: usize,
+    pub(crate) past: Option<Arc<Past>>,
     /// Position of each row in its sequence.
     pub(crate) positions: Vec<usize>,
     /// Rows that answer, ascending.
@@ -53,11 +57,13 @@ impl Plan {
     /// Lays out a batch.
     ///
     /// `own` are the rows of each example after the shared ones; `answers` are (example, position)
-    /// in ascending order, positions counted from the start of the sequence, shared rows included.
+    /// in ascending order, positions counted from the start of the sequence, the past and shared rows
+    /// included.
     ///
     /// # Errors
     /// An empty batch or example, an answer that is not one of an example's own rows.
     pub fn new(
+        past: Option<Arc<Past>>,
         prefix: usize,
         own: &[usize],
         answers: &[(usize, usize)],
@@ -66,14 +72,16 @@ impl Plan {
             return Err(PlanError::Empty);
         }
         let mut sequences = Vec::with_capacity(own.len() + 1);
-        let mut positions: Vec<usize> = (0..prefix).collect();
+        let before = past.as_ref().map_or(0, |past| past.rows());
+        let first = before + prefix;
+        let mut positions: Vec<usize> = (before..first).collect();
         if prefix > 0 {
-            sequences.push(Sequence { prefix: 0, rows: 0..prefix });
+            sequences.push(Sequence { past: before, prefix: 0, rows: 0..prefix });
         }
         for &len in own {
             let start = positions.len();
-            sequences.push(Sequence { prefix, rows: start..start + len });
-            positions.extend(prefix..prefix + len);
+            sequences.push(Sequence { past: before, prefix, rows: start..start + len });
+            positions.extend(first..first + len);
         }
         let first_example = usize::from(prefix > 0);
         let mut rows: Vec<usize> = Vec::with_capacity(answers.len());
@@ -85,7 +93,7 @@ impl Plan {
                 .checked_add(first_example)
                 .and_then(|index| sequences.get(index))
                 .ok_or(error)?;
-            let row = (position.checked_sub(prefix))
+            let row = (position.checked_sub(first))
                 .map(|own| sequence.rows.start + own)
                 .filter(|row| sequence.rows.contains(row))
                 .ok_or(error)?;
@@ -104,12 +112,18 @@ impl Plan {
         Ok(Self {
             sequences,
             prefix,
+            past,
             positions,
             answers: rows,
             answer_positions,
             answers_of,
             answer_at,
         })
+    }
+
+    /// Rows of an earlier pass in front of the batch.
+    pub fn past(&self) -> usize {
+        self.past.as_ref().map_or(0, |past| past.rows())
     }
 
     /// Rows of the batch.

@@ -84,10 +84,12 @@ impl Encoded {
     /// Layout of a batch of encoded examples, and the token of each of its rows.
     ///
     /// With `share`, what stands in front of every example is laid out once, short of the first
-    /// position that answers; a single example has nothing to share.
+    /// position that answers; a single example has nothing to share but its fixed words.
     pub fn layout(batch: &[&Encoded], share: bool) -> (Layout, Vec<Row>) {
+        let constant = batch.iter().map(|encoded| encoded.constant()).min().unwrap_or(0);
         let shared = match batch {
-            [first, rest @ ..] if share && !rest.is_empty() => {
+            [_] if share => constant,
+            [first, rest @ ..] if share => {
                 let shortest = batch.iter().map(|e| e.answer.min(e.ids.len() - 1)).min();
                 let same = |other: &&Encoded| {
                     let pairs = first.rows().zip(other.rows());
@@ -99,6 +101,7 @@ impl Encoded {
         };
         let layout = Layout {
             shared,
+            constant: constant.min(shared),
             own: batch.iter().map(|encoded| encoded.ids.len() - shared).collect(),
             answers: batch.iter().enumerate().map(|(i, encoded)| (i, encoded.answer)).collect(),
         };
@@ -106,6 +109,15 @@ impl Encoded {
         let own = batch.iter().flat_map(|encoded| encoded.rows().skip(shared));
         let rows = front.chain(own).collect();
         (layout, rows)
+    }
+
+    /// First positions that are the same for every example and however a prompt is trained: what
+    /// opens every sequence, and anchors in front of the first virtual token, input and answer.
+    fn constant(&self) -> usize {
+        let inputs = self.text.iter().filter(|span| span.part != Part::Anchor);
+        let input = inputs.map(|span| span.positions.start).next();
+        let virtual_token = self.slots.first().map(|slot| slot.position);
+        input.into_iter().chain(virtual_token).fold(self.answer, usize::min)
     }
 
     /// What stands at each position.

@@ -1,0 +1,112 @@
+//! A language model of transformer layers: word embeddings, layers, a head.
+
+use burn::tensor::{Device, Tensor};
+use ptuning_core::language_model::{LanguageModel, Layout, Objective};
+
+use super::{Description, Input, Options, Table, Transform, Transformer};
+use crate::error::LoadError;
+use crate::layers::Loader;
+
+/// A frozen language model of any family, left to right or both ways.
+#[derive(Debug)]
+pub struct TransformerLm {
+    objective: Objective,
+    /// `[vocab, hidden]`
+    embeddings: Table,
+    input: Option<Input>,
+    transformer: Transformer,
+    transform: Option<Transform>,
+    /// `[vocab, hidden]`, the embeddings once more if they are tied.
+    head: Table,
+    vocab: usize,
+    hidden: usize,
+    max_positions: usize,
+}
+
+impl TransformerLm {
+    /// Reads a model onto the loader's device.
+    ///
+    /// # Errors
+    /// Tensors that are missing or of another shape.
+    pub fn load(
+        description: &Description,
+        loader: &Loader<'_>,
+        options: Options,
+    ) -> Result<Self, LoadError> {
+        let (vocab, hidden) = (description.embeddings.out, description.embeddings.inner);
+        let embeddings = Table::load(loader, &description.embeddings.weight, vocab, hidden)?;
+        let mut head = match &description.head {
+            Some(head) => Table::load(loader, &head.weight, vocab, hidden)?,
+            None => embeddings.clone(),
+        };
+        if let Some(bias) = &description.head_bias {
+            head = head.with_bias(loader, bias)?;
+        }
+        let transform = description.transform.as_ref();
+        Ok(Self {
+            objective: description.objective,
+            embeddings,
+            input: Input::load(description, loader)?,
+            transform: transform.map(|recipe| Transform::load(recipe, loader)).transpose()?,
+            transformer: Transformer::load(&description.recipe, loader, options)?,
+            head,
+            vocab,
+            hidden,
+            max_positions: description.max_positions,
+        })
+    }
+}
+
+impl LanguageModel for TransformerLm {
+    fn objective(&self) -> Objective {
+        self.objective
+    }
+
+    fn vocab_size(&self) -> usize {
+        self.vocab
+    }
+
+    fn hidden_size(&self) -> usize {
+        self.hidden
+    }
+
+    fn max_positions(&self) -> usize {
+        self.max_positions
+    }
+
+    fn device(&self) -> Device {
+        self.embeddings.device()
+    }
+
+    fn shares_prefix(&self) -> bool {
+        self.transformer.shares_prefix()
+    }
+
+    fn word_embeddings(&self) -> Tensor<2> {
+        self.embeddings.all()
+    }
+
+    fn embed(&self, ids: &[u32]) -> Tensor<2> {
+        self.embeddings.rows(ids)
+    }
+
+    fn encode(&self, embeddings: Tensor<2>, layout: &Layout) -> Tensor<2> {
+        let x = match &self.input {
+            Some(input) => input.forward(embeddings, layout),
+            None => embeddings,
+        };
+        let x = self.transformer.forward(x, layout);
+        match &self.transform {
+            Some(transform) => transform.forward(x),
+            None => x,
+        }
+    }
+
+    fn head(&self, hidden: Tensor<2>) -> Tensor<2> {
+        self.head.scores(hidden)
+    }
+
+    fn loss(&self, hidden: Tensor<2>, answers: &[u32], examples: usize) -> (Tensor<1>, Tensor<1>) {
+        self.head.loss(hidden, answers, examples)
+    }
+}

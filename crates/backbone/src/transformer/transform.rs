@@ -1,0 +1,41 @@
+//! What stands between the last layer and the head of a masked language model.
+
+use burn::tensor::Tensor;
+use kernels::activation::Activation;
+
+use super::tensors::{Norm, activate};
+use super::{Table, TransformRecipe};
+use crate::error::LoadError;
+use crate::layers::Loader;
+
+/// `norm(f(W·x + b))` on the rows that answer.
+#[derive(Debug)]
+pub struct Transform {
+    dense: Table,
+    activation: Activation,
+    norm: Norm,
+}
+
+impl Transform {
+    /// Reads it onto the loader's device.
+    ///
+    /// # Errors
+    /// Tensors that are missing or of another shape.
+    pub fn load(recipe: &TransformRecipe, loader: &Loader<'_>) -> Result<Self, LoadError> {
+        let TransformRecipe { dense, activation, norm } = recipe;
+        let table = Table::load(loader, &dense.weight, dense.out, dense.inner)?;
+        let table = match &dense.bias {
+            Some(bias) => table.with_bias(loader, bias)?,
+            None => table,
+        };
+        let norm = Norm::load(norm, dense.out, loader)?;
+        Ok(Self { dense: table, activation: *activation, norm })
+    }
+
+    /// # Shapes
+    /// - `x`: `[rows, hidden]`
+    /// - returns: `[rows, hidden]`
+    pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        self.norm.forward(activate(self.activation, self.dense.scores(x)))
+    }
+}
