@@ -1,28 +1,40 @@
 #!/usr/bin/env python3
-"""Times ptune against PEFT on one machine, in turns, and prints a table.
+"""Times ptune against PyTorch on one machine, in turns, and prints a table.
 
     cargo build --release
     python3 scripts/bench/bench.py --output bench.json
-    python3 scripts/bench/bench.py --batch 1,8,32,128 --length 16,64,256 --output grid.json --chart grid.png
+    python3 scripts/bench/bench.py --batch 1,8,32,128 --length 16,64,256,512 --output grid.json --chart grid.png
+    python3 scripts/bench/bench.py --model bert-base --length 24
+    python3 scripts/bench/bench.py --device cuda --contenders peft,peft-bf16,peft-compiled,ptune,ptune-bf16
 
 Needs Python 3.10 and pip; the rest it makes once and keeps in the cache folder ($PTUNE_CACHE,
 else ~/.cache/ptune): a virtual environment from requirements.txt (about 5 GB; --python names
 one of your own instead) and the backbone dequantised as a Hugging Face folder, so that both
 sides compute with the same weights.
 
+models
+  smollm2-135m  a causal language model; six of the virtual tokens lead
+  bert-base     a masked language model of BERT-base's shape and random f32 weights
+
 contenders
-  peft        PEFT's P-tuning on PyTorch, as its users run it
-  ptune       ptune as its users run it
-  unshared    ptune that computes every position of every example
-  plain       ptune on Burn's own operations, nothing packed, fused or shared
-  floor       the matrix products of a step alone, by PyTorch's library, without any sharing
+  peft           PEFT's P-tuning on PyTorch, as its users run it (smollm2-135m)
+  peft-bf16      the same with the model in bfloat16
+  peft-compiled  the same, and through torch.compile
+  published      P-tuning as its published code computes it (bert-base)
+  ptune          ptune as its users run it
+  ptune-bf16     the same with products in bfloat16 (not on the CPU's own device)
+  unshared       ptune that computes every position of every example
+  plain          ptune on Burn's own operations, nothing packed, fused or shared
+  floor          the matrix products of a step alone, by the best library here, without any sharing
 
 Each round runs every contender at every shape in a process of its own, the order turning with
 the round, so that a machine that warms up or is shared favours none. The table shows medians over
-the rounds, and the ratios as the median of each round's own ratio.
+the rounds, and the ratios as the median of each round's own ratio. Large shapes take fewer steps; a
+contender that does not fit into memory says so and is left out from then on.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -35,9 +47,27 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-BACKBONE = "smollm2-135m"
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
-NAMES = ["peft", "ptune", "unshared", "plain", "floor"]
+# Backbone of ptune, and against what it is timed.
+MODELS = {
+    "smollm2-135m": ("smollm2-135m", "peft"),
+    "bert-base": (
+        "random:family=bert,weights=f32,hidden=768,intermediate=3072,layers=12,heads=12,vocab=28996",
+        "published",
+    ),
+}
+PTUNE = {
+    "ptune": [],
+    "ptune-bf16": ["--dtype", "bf16"],
+    "unshared": ["--without", "share-prefix"],
+    "plain": ["--without", "share-prefix", "--without", "fused"],
+}
+PEFT = {
+    "peft": [],
+    "peft-bf16": ["--dtype", "bfloat16"],
+    "peft-compiled": ["--dtype", "bfloat16", "--compile"],
+}
+NAMES = [*PEFT, "published", *PTUNE, "floor"]
 # What each contender may report, its heading and how it is printed.
 FIELDS = {
     "train_examples_per_s": ("train, examples/s", "{:.1f}"),
@@ -48,7 +78,17 @@ FIELDS = {
     "load_s": ("load, s", "{:.2f}"),
 }
 # (contender, against which): ratios of the table.
-RATIOS = [("ptune", "peft"), ("ptune", "plain"), ("unshared", "peft"), ("unshared", "floor")]
+RATIOS = [
+    ("ptune", "peft"),
+    ("ptune", "published"),
+    ("ptune", "plain"),
+    ("ptune-bf16", "peft-bf16"),
+    ("ptune-bf16", "peft-compiled"),
+    ("unshared", "peft"),
+    ("unshared", "floor"),
+]
+# Positions of a batch for which the number of steps counts; larger batches take fewer.
+FULL_STEPS = 1024
 
 
 def cache_dir() -> Path:
@@ -65,7 +105,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--ptune", type=Path, default=target / "release" / "ptune", help="the program (%(default)s)")
     parser.add_argument("--python", type=Path, help="a Python that has requirements.txt installed")
     parser.add_argument("--hf", type=Path, help="the backbone as a Hugging Face folder, if you have it")
-    parser.add_argument("--contenders", default="peft,ptune", help=f"any of {', '.join(NAMES)} (%(default)s)")
+    parser.add_argument("--model", choices=MODELS, default="smollm2-135m", help="what is trained (%(default)s)")
+    parser.add_argument("--contenders", help=f"any of {', '.join(NAMES)} (peft or published, and ptune)")
     parser.add_argument("--batch", default="8,32", help="batch sizes (%(default)s)")
     parser.add_argument("--length", default="16", help="tokens of an example, virtual ones among them (%(default)s)")
     parser.add_argument("--virtual", type=int, default=9, help="virtual tokens; six of them lead (%(default)s)")
@@ -75,9 +116,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--output", type=Path, help="file for all figures as JSON")
     parser.add_argument("--chart", type=Path, help="file for a picture, .png or .svg")
     args = parser.parse_args()
-    args.names = args.contenders.split(",")
+    args.names = (args.contenders or f"{MODELS[args.model][1]},ptune").split(",")
     if unknown := set(args.names) - set(NAMES):
         parser.error(f"no contender {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
+    if foreign := set(args.names) & ({"published"} if args.model == "smollm2-135m" else set(PEFT)):
+        parser.error(f"{', '.join(sorted(foreign))} cannot train {args.model}")
     try:
         args.batches = [int(size) for size in args.batch.split(",")]
         args.lengths = [int(length) for length in args.length.split(",")]
@@ -87,16 +130,31 @@ def arguments() -> argparse.Namespace:
         parser.error("--batch, --rounds and --steps have to be at least 1")
     if not 0 < args.virtual < min(args.lengths):
         parser.error("--virtual has to lie between 0 and --length")
-    if not args.ptune.is_file() and ({"ptune", "unshared", "plain"} & set(args.names) or not args.hf):
+    if not args.ptune.is_file() and (set(PTUNE) & set(args.names) or not args.hf):
         parser.error(f"{args.ptune}: no such file; run `cargo build --release`, or name it by --ptune")
     return args
+
+
+class OutOfMemory(Exception):
+    """What a contender needs is not there."""
+
+
+def limit_memory() -> None:
+    """Makes a process that asks for more than there is fail, where the system might end another one."""
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        resource.setrlimit(resource.RLIMIT_DATA, (there, there))
 
 
 def run(command: list) -> str:
     """A command's standard output; a failure ends the benchmark with what it said."""
     command = [str(part) for part in command]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=limit_memory)
     if done.returncode != 0:
+        if done.returncode == -9 or any(sign in done.stderr for sign in ("allocate memory", "out of memory", "memory allocation of")):
+            raise OutOfMemory
         sys.exit(f"{shlex.join(command)}\nfailed with {done.returncode}:\n{done.stderr[-4000:]}")
     return done.stdout
 
@@ -123,27 +181,26 @@ def backbone(args: argparse.Namespace, python: Path) -> Path:
     """The backbone as a Hugging Face folder, dequantised if need be."""
     if args.hf:
         return args.hf
-    folder = cache_dir() / "hf" / BACKBONE
+    folder = cache_dir() / "hf" / "smollm2-135m"
     if not folder.is_dir():
         print(f"dequantising the backbone into {folder}", file=sys.stderr)
-        run([args.ptune, "fetch", BACKBONE])
-        gguf = cache_dir() / "backbones" / BACKBONE / GGUF
+        run([args.ptune, "fetch", "smollm2-135m"])
+        gguf = cache_dir() / "backbones" / "smollm2-135m" / GGUF
         run([python, HERE.parent / "reference" / "gguf_to_hf.py", gguf, folder])
     return folder
 
 
 def commands(args: argparse.Namespace) -> dict[str, list]:
     """The program of each contender."""
-    ptune = [args.ptune, "bench", "--backbone", BACKBONE, "--device", args.device, "--json"]
-    programs: dict[str, list] = {
-        "ptune": ptune,
-        "unshared": [*ptune, "--without", "share-prefix"],
-        "plain": [*ptune, "--without", "share-prefix", "--without", "fused"],
-    }
-    if {"peft", "floor"} & set(args.names):
+    ptune = [args.ptune, "bench", "--backbone", MODELS[args.model][0], "--device", args.device, "--json"]
+    programs: dict[str, list] = {name: [*ptune, *flags] for name, flags in PTUNE.items()}
+    if set(args.names) - set(PTUNE):
         python = environment(args)
-        folder = backbone(args, python)
-        programs["peft"] = [python, HERE / "peft_step.py", folder]
+        folder = "bert-base" if args.model == "bert-base" else backbone(args, python)
+        device = "cpu" if args.device in ("flex", "tch") else "cuda"
+        peft = [python, HERE / "peft_step.py", folder, "--device", device]
+        programs |= {name: [*peft, *flags] for name, flags in PEFT.items()}
+        programs["published"] = [python, HERE / "masked_step.py", "--device", device]
         programs["floor"] = [python, HERE / "floor.py", folder]
     return programs
 
@@ -151,22 +208,32 @@ def commands(args: argparse.Namespace) -> dict[str, list]:
 def measure(args: argparse.Namespace) -> list[dict]:
     """One row for each round, shape and contender."""
     programs = commands(args)
-    rows = []
+    rows: list[dict] = []
     for round_ in range(args.rounds):
         order = args.names if round_ % 2 == 0 else args.names[::-1]
         for length, batch in shapes(args):
             for name in order:
-                shape = ["--batch", batch, "--length", length, "--virtual", args.virtual, "--steps", args.steps]
+                if any(row.get("out_of_memory") for row in chosen(rows, length, batch, name)):
+                    continue
+                steps = max(2, min(args.steps, args.steps * FULL_STEPS // (length * batch)))
+                shape = ["--batch", batch, "--length", length, "--virtual", args.virtual, "--steps", steps]
+                row = {"round": round_, "length": length, "batch": batch, "contender": name}
+                rows.append(row)
+                where = f"round {round_ + 1}/{args.rounds} length {length} batch {batch} {name}"
                 started = time.time()
-                # The last line: what a library prints before it is not ours.
-                figures = json.loads(run(programs[name] + shape).strip().splitlines()[-1])
+                try:
+                    # The last line: what a library prints before it is not ours.
+                    figures = json.loads(run(programs[name] + shape).strip().splitlines()[-1])
+                except OutOfMemory:
+                    row["out_of_memory"] = True
+                    print(f"{where}: out of memory", file=sys.stderr)
+                    continue
                 figures["train_tokens_per_s"] = figures["train_examples_per_s"] * length
                 if done := figures.pop("first_step_done_at", None):
                     figures["to_first_step_s"] = done - started
-                rows.append({"round": round_, "length": length, "batch": batch, "contender": name, **figures})
-                print(f"round {round_ + 1}/{args.rounds} length {length} batch {batch} {name}: "
-                      f"train {figures['train_examples_per_s']:.1f}/s, evaluate {figures['eval_examples_per_s']:.1f}/s",
-                      file=sys.stderr)  # fmt: skip
+                row |= figures
+                print(f"{where}: train {figures['train_examples_per_s']:.1f}/s, "
+                      f"evaluate {figures['eval_examples_per_s']:.1f}/s", file=sys.stderr)  # fmt: skip
     return rows
 
 
@@ -204,7 +271,7 @@ def processor() -> str:
 
 def table(args: argparse.Namespace, rows: list[dict]) -> str:
     lines = [
-        f"{BACKBONE}, {args.virtual} virtual tokens, {args.rounds} rounds of {args.steps} steps, "
+        f"{args.model}, {args.virtual} virtual tokens, {args.rounds} rounds of {args.steps} steps, "
         f"{processor()}, {os.cpu_count()} threads.",
         "",
         "| length | batch | | " + " | ".join(heading for heading, _ in FIELDS.values()) + " |",
@@ -213,12 +280,17 @@ def table(args: argparse.Namespace, rows: list[dict]) -> str:
     for length, batch in shapes(args):
         for name in args.names:
             m = medians(rows, length, batch, name)
+            if not m:
+                lines.append(f"| {length} | {batch} | {name} | out of memory |" + " |" * (len(FIELDS) - 1))
+                continue
             if "peak_memory_bytes" in m:
                 m["peak_memory_bytes"] /= 1e9
             cells = [form.format(m[f]) if f in m else "" for f, (_, form) in FIELDS.items()]
             lines.append(f"| {length} | {batch} | {name} | {' | '.join(cells)} |")
         for name, against in asked(args):
             by_field = ratios(rows, length, batch, name, against)
+            if not any(by_field.values()):
+                continue
             cells = []
             for f in FIELDS:
                 r = by_field.get(f)
@@ -239,7 +311,7 @@ def main() -> None:
     args = arguments()
     rows = measure(args)
     print(table(args, rows))
-    setting = {"backbone": BACKBONE, "virtual": args.virtual, "steps": args.steps, "rounds": args.rounds, "device": args.device}
+    setting = {"backbone": args.model, "virtual": args.virtual, "steps": args.steps, "rounds": args.rounds, "device": args.device}
     machine = {"processor": processor(), "threads": os.cpu_count(), "system": platform.system()}
     result = {
         "setting": setting,

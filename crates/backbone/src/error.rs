@@ -56,6 +56,14 @@ pub enum LoadError {
         /// What stands there.
         found: String,
     },
+    /// Numbers that a device cannot compute with.
+    #[error("backbone.dtype = \"{found}\": {reason}")]
+    Precision {
+        /// The type of number.
+        found: &'static str,
+        /// Why not, and what to do.
+        reason: &'static str,
+    },
     /// Sizes that contradict each other.
     #[error("{}: {what}", file.display())]
     Sizes {

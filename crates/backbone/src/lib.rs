@@ -22,4 +22,4 @@ pub mod transformer;
 pub use device::{DeviceError, DeviceSpec};
 pub use error::LoadError;
 pub use registry::{Backbone, load, load_with};
-pub use transformer::{Memory, Options};
+pub use transformer::{Memory, Options, Precision};

@@ -14,7 +14,7 @@ use crate::layers::Loader;
 use crate::random::{RandomSizes, RandomWeights};
 use crate::source::{self, Identity, Source, nearest};
 use crate::tokenizer::Tokenizer;
-use crate::transformer::{Description, Options, TransformerLm};
+use crate::transformer::{Description, Options, Precision, TransformerLm};
 
 type Describe = fn(&Config<'_>) -> Result<Description, LoadError>;
 
@@ -45,11 +45,31 @@ pub fn load(path: &Path, device: &Device) -> Result<Backbone, LoadError> {
 /// # Errors
 /// As [`load`].
 pub fn load_with(path: &Path, device: &Device, options: Options) -> Result<Backbone, LoadError> {
+    check(options, device)?;
     let source = source::open(path)?;
     let description = describe(&source)?;
-    let loader = Loader::new(source.weights.as_ref(), device, options.fused);
+    let loader = Loader::new(source.weights.as_ref(), device, &options);
     let model = Box::new(TransformerLm::load(&description, &loader, options)?);
     Ok(Backbone { model, tokenizer: source.tokenizer, identity: source.identity })
+}
+
+/// Whether a device can run a backbone in a way.
+///
+/// # Errors
+/// [`LoadError::Precision`].
+pub fn check(options: Options, device: &Device) -> Result<(), LoadError> {
+    let precision = options.precision;
+    let reason = if precision == Precision::F32 {
+        return Ok(());
+    } else if options.fused && is_cpu(device) {
+        "the CPU keeps weights as small as their file and computes in f32\nhint: leave dtype out, or \
+         set backbone.fused = false"
+    } else if !device.supports_dtype(precision.dtype()) {
+        "this device cannot compute with such numbers\nhint: use f32, or f16 in place of bf16"
+    } else {
+        return Ok(());
+    };
+    Err(LoadError::Precision { found: precision.name(), reason })
 }
 
 /// What an opened source holds, by its family.
@@ -87,9 +107,10 @@ pub fn random(
     device: &Device,
     options: Options,
 ) -> Result<TransformerLm, LoadError> {
+    check(options, device)?;
     let description = sizes.describe()?;
     let weights = RandomWeights::new(&description, sizes.weights);
-    let loader = Loader::new(&weights, device, options.fused);
+    let loader = Loader::new(&weights, device, &options);
     TransformerLm::load(&description, &loader, options)
 }
 

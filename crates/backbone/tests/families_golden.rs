@@ -3,7 +3,7 @@
 
 mod common;
 
-use backbone::{Memory, Options};
+use backbone::{Memory, Options, Precision};
 use burn::tensor::{Device, Tensor};
 use common::*;
 use ptuning_core::language_model::{LanguageModel, Layout};
@@ -29,6 +29,18 @@ fn logits_and_gradients_equal_transformers() {
     for name in MODELS {
         for options in ways() {
             check_golden(name, &Device::flex(), options, 1e-4, 1e-3);
+        }
+    }
+}
+
+#[test]
+fn products_in_half_precision_stay_near() {
+    for name in MODELS {
+        for (precision, logits, gradient) in
+            [(Precision::Bf16, 0.5, 0.1), (Precision::F16, 0.05, 0.01)]
+        {
+            let options = Options { fused: false, precision, ..Options::default() };
+            check_golden(name, &Device::flex(), options, logits, gradient);
         }
     }
 }

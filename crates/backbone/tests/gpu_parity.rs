@@ -6,7 +6,7 @@
 
 mod common;
 
-use backbone::{DeviceSpec, Options};
+use backbone::{DeviceSpec, Options, Precision};
 use common::check_golden;
 use ptuning_core::prompt_encoder::{EncoderConfig, EncoderKind, Initializer, PromptEncoder};
 
@@ -19,6 +19,20 @@ fn device() -> burn::tensor::Device {
 fn logits_and_gradients_equal_transformers() {
     for name in ["tiny_llama", "tiny_llama_gqa", "tiny_bert"] {
         check_golden(name, &device(), Options::default(), 1e-4, 1e-3);
+    }
+}
+
+#[test]
+fn products_in_half_precision_stay_near() {
+    let device = device();
+    for (precision, logits, gradient) in [(Precision::Bf16, 0.5, 0.1), (Precision::F16, 0.05, 0.01)]
+    {
+        // What a driver lacks is refused with an error, which `registry::check` is there for.
+        let options = Options { precision, ..Options::default() };
+        match backbone::registry::check(options, &device) {
+            Ok(()) => check_golden("tiny_llama", &device, options, logits, gradient),
+            Err(error) => eprintln!("{error}"),
+        }
     }
 }
 

@@ -284,6 +284,17 @@ pub enum Without {
     AnswerRows,
 }
 
+/// In what numbers a GPU holds and multiplies weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DtypeArg {
+    /// Single precision.
+    F32,
+    /// bfloat16.
+    Bf16,
+    /// Half precision.
+    F16,
+}
+
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example: ptune bench --backbone smollm2-135m --batch 8 --length 16 --virtual 9 --json"
@@ -297,6 +308,9 @@ pub struct BenchArgs {
     /// Keep each layer's input alone and compute the rest once more.
     #[arg(long)]
     pub recompute: bool,
+    /// In what numbers weights are held and multiplied, on a device that is not the CPU's own.
+    #[arg(long, value_enum, default_value = "f32")]
+    pub dtype: DtypeArg,
     /// Print where the time of a training step goes.
     #[arg(long)]
     pub profile: bool,

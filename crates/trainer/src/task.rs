@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::data::{self, Candidates, DataSet, Example};
 use crate::error::Error;
-use crate::settings::{BackboneSettings, MemoryMode, Settings, Split};
+use crate::settings::{BackboneSettings, Dtype, MemoryMode, Settings, Split};
 
 /// An example ready for the model.
 #[derive(Debug, Clone)]
@@ -192,10 +192,15 @@ impl Majority {
 
 /// How a backbone is to run, as its settings say.
 pub fn backbone_options(settings: &BackboneSettings) -> backbone::Options {
-    let BackboneSettings { fused, share_prefix, answer_rows, memory, .. } = *settings;
+    let BackboneSettings { fused, share_prefix, answer_rows, memory, dtype, .. } = *settings;
     let memory = match memory {
         MemoryMode::Tape => backbone::Memory::Tape,
         MemoryMode::Recompute => backbone::Memory::Recompute,
     };
-    backbone::Options { fused, share_prefix, answer_rows, memory }
+    let precision = match dtype {
+        Dtype::F32 => backbone::Precision::F32,
+        Dtype::Bf16 => backbone::Precision::Bf16,
+        Dtype::F16 => backbone::Precision::F16,
+    };
+    backbone::Options { fused, share_prefix, answer_rows, memory, precision }
 }

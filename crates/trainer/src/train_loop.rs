@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use backbone::device::is_cpu;
 use burn::tensor::Device;
 use burn_train::Interrupter;
 use ptuning_core::language_model::Tokenize;
@@ -23,7 +24,7 @@ use crate::prompt::check_backbone;
 use crate::run_dir::{Metric, RunDir};
 use crate::schedule::LearningRate;
 use crate::settings::{PromptEncoderKind, PromptInit, Split};
-use crate::strategy::FixedLm;
+use crate::strategy::{FixedLm, StepOutcome};
 use crate::task::{Counts, Item, Task};
 
 /// Why training ended.
@@ -48,6 +49,19 @@ pub struct TrainLoop<'a> {
     encoder_config: EncoderConfig,
     strategy: FixedLm<'a>,
     position: Position,
+    /// Steps whose losses were not read yet.
+    unread: Vec<Unread>,
+}
+
+/// Losses on a GPU are read after this many steps: reading makes it wait for all work before.
+const READ_EVERY: usize = 16;
+
+/// A step that was taken and whose loss the device may still be computing.
+struct Unread {
+    step: usize,
+    step_in_epoch: usize,
+    lr: f64,
+    outcome: StepOutcome,
 }
 
 impl<'a> TrainLoop<'a> {
@@ -77,6 +91,7 @@ impl<'a> TrainLoop<'a> {
             encoder_config,
             strategy,
             position: Position::default(),
+            unread: Vec::new(),
         })
     }
 
@@ -162,6 +177,7 @@ impl<'a> TrainLoop<'a> {
             steps_per_epoch: steps,
             position: &self.position,
         });
+        let read_every = if is_cpu(&self.strategy.device()) { 1 } else { READ_EVERY };
         if self.position.step == 0 {
             self.checkpoint().save(&run.last())?;
         }
@@ -173,12 +189,17 @@ impl<'a> TrainLoop<'a> {
                 order.chunks(settings.accumulation.max(1)).skip(self.position.step_in_epoch)
             {
                 lr = rate.at(self.position.step, epoch);
-                self.step(group, lr, run, observer)?;
+                self.step(group, lr);
+                if self.unread.len() >= read_every {
+                    self.read_losses(run, observer)?;
+                }
                 if interrupter.should_stop() {
+                    self.read_losses(run, observer)?;
                     self.checkpoint().save(&run.last())?;
                     return Ok(End::Interrupted);
                 }
             }
+            self.read_losses(run, observer)?;
             self.end_epoch(lr, run, observer)?;
             let more = self.position.epoch < settings.epochs && !self.position.stopped;
             if interrupter.should_stop() && more {
@@ -188,13 +209,7 @@ impl<'a> TrainLoop<'a> {
         Ok(if self.position.stopped { End::Stopped } else { End::Finished })
     }
 
-    fn step(
-        &mut self,
-        group: &[Vec<usize>],
-        lr: f64,
-        run: &RunDir,
-        observer: &mut dyn Observer,
-    ) -> Result<(), Error> {
+    fn step(&mut self, group: &[Vec<usize>], lr: f64) {
         let started = Instant::now();
         let train = &self.train;
         let batches: Vec<Vec<&Item>> =
@@ -204,19 +219,31 @@ impl<'a> TrainLoop<'a> {
         position.seconds += started.elapsed().as_secs_f64();
         position.step += 1;
         position.step_in_epoch += 1;
-        position.loss_sum += outcome.loss_sum;
-        position.examples += outcome.examples;
-        let loss = outcome.loss_sum / outcome.examples as f64;
-        if !loss.is_finite() {
-            return Err(self.not_finite(loss));
+        let Position { step, step_in_epoch, .. } = *position;
+        self.unread.push(Unread { step, step_in_epoch, lr, outcome });
+    }
+
+    /// Reads and reports the losses of the last steps.
+    fn read_losses(&mut self, run: &RunDir, observer: &mut dyn Observer) -> Result<(), Error> {
+        for Unread { step, step_in_epoch, lr, outcome } in std::mem::take(&mut self.unread) {
+            let started = Instant::now();
+            let (loss_sum, examples) = (outcome.loss_sum(), outcome.examples);
+            let position = &mut self.position;
+            position.seconds += started.elapsed().as_secs_f64();
+            position.loss_sum += loss_sum;
+            position.examples += examples;
+            let loss = loss_sum / examples as f64;
+            if !loss.is_finite() {
+                return Err(self.not_finite(step, loss));
+            }
+            let position = Position { step, step_in_epoch, ..self.position.clone() };
+            run.append(&Metric::Step { epoch: position.epoch + 1, step, loss, lr })?;
+            observer.on(&Event::Step { position: &position, loss, lr, examples });
         }
-        let position = &self.position;
-        run.append(&Metric::Step { epoch: position.epoch + 1, step: position.step, loss, lr })?;
-        observer.on(&Event::Step { position, loss, lr, examples: outcome.examples });
         Ok(())
     }
 
-    fn not_finite(&self, loss: f64) -> Error {
+    fn not_finite(&self, step: usize, loss: f64) -> Error {
         let finite = self.strategy.vectors().into_data().iter::<f32>().all(f32::is_finite);
         let (cause, hint) = if finite {
             (
@@ -229,13 +256,7 @@ impl<'a> TrainLoop<'a> {
                 "lower train.lr, set train.clip_norm = 1.0, or give train.warmup_steps",
             )
         };
-        Error::NotFinite {
-            step: self.position.step,
-            epoch: self.position.epoch + 1,
-            loss,
-            cause,
-            hint,
-        }
+        Error::NotFinite { step, epoch: self.position.epoch + 1, loss, cause, hint }
     }
 
     /// Scores dev, keeps the best, saves, and decides whether to go on.

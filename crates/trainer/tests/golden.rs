@@ -92,7 +92,7 @@ fn ten_losses_equal_pytorch() {
         for (step, ((rows, lr), expected)) in steps.iter().zip(rates).zip(losses).enumerate() {
             let items: Vec<Item> = rows["rows"].as_array().unwrap().iter().map(item).collect();
             let outcome = strategy.step(&[items.iter().collect()], lr);
-            let loss = outcome.loss_sum / outcome.examples as f64;
+            let loss = outcome.loss_sum() / outcome.examples as f64;
             assert!((loss - expected).abs() < 1e-3, "{name}, step {step}: {loss} and {expected}");
         }
     }

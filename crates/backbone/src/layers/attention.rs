@@ -1,8 +1,10 @@
 //! Softmax attention with grouped queries, without repeating keys and values.
 
 use burn::tensor::activation::softmax;
-use burn::tensor::{Bool, Device, Tensor, TensorData};
+use burn::tensor::{Bool, Device, FloatDType, Tensor, TensorData};
 use ptuning_core::language_model::Layout;
+
+use super::product;
 
 /// Which positions a position may look at.
 #[derive(Debug, Clone)]
@@ -12,13 +14,13 @@ pub struct Mask {
 }
 
 impl Mask {
-    /// What a position sees: itself and what stands before it (causal), or every real position.
+    /// What a position of `seq` sees: itself and what stands before it (causal), or every real one.
     ///
     /// Batches are padded on the right, so for a causal model padding is never before a real token
     /// and needs no mask of its own. Each of the `group` query heads that share a key head has its
     /// rows in turn.
-    pub fn new(layout: &Layout, causal: bool, group: usize, device: &Device) -> Self {
-        let (batch, seq) = (layout.batch(), layout.seq());
+    pub fn new(layout: &Layout, seq: usize, causal: bool, group: usize, device: &Device) -> Self {
+        let batch = layout.batch();
         let lengths: Vec<usize> = layout.own.iter().map(|own| layout.shared + own).collect();
         let (examples, hidden): (usize, Vec<bool>) = if causal {
             let row = |row: usize| (0..seq).map(move |key| key > row % seq);
@@ -36,24 +38,31 @@ impl Mask {
     }
 }
 
-/// `softmax(Q·Kᵀ / √head_dim) · V` for `heads = group · kv_heads` query heads.
+/// `softmax(Q·Kᵀ / √head_dim) · V` for `heads = group · kv_heads` query heads, multiplied in `dtype`.
 ///
 /// # Shapes
 /// - `queries`: `[batch, heads, seq, head_dim]`
 /// - `keys`, `values`: `[batch, kv_heads, seq, head_dim]`
 /// - returns: `[batch · seq, heads · head_dim]`
-pub fn attention(queries: Tensor<4>, keys: Tensor<4>, values: Tensor<4>, mask: &Mask) -> Tensor<2> {
+pub fn attention(
+    queries: Tensor<4>,
+    keys: Tensor<4>,
+    values: Tensor<4>,
+    mask: &Mask,
+    dtype: FloatDType,
+) -> Tensor<2> {
     let [batch, heads, seq, head_dim] = queries.dims();
     let kv_heads = keys.dims()[1];
     let group = heads / kv_heads;
     let queries = queries.reshape([batch, kv_heads, group * seq, head_dim]);
-    let mut scores = queries.matmul(keys.swap_dims(2, 3)).div_scalar((head_dim as f64).sqrt());
+    let (keys, values) = (keys.cast(dtype), values.cast(dtype));
+    let scores = product(queries, keys.swap_dims(2, 3));
+    let mut scores = scores.div_scalar((head_dim as f64).sqrt());
     if let Some(hidden) = &mask.hidden {
         let hidden = hidden.clone().expand([batch, kv_heads, group * seq, seq]);
         scores = scores.mask_fill(hidden, f32::NEG_INFINITY);
     }
-    softmax(scores, 3)
-        .matmul(values)
+    product(softmax(scores, 3), values)
         .reshape([batch, heads, seq, head_dim])
         .swap_dims(1, 2)
         .reshape([batch * seq, heads * head_dim])

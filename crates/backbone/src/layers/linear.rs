@@ -1,6 +1,6 @@
 //! A frozen linear layer, and the table of word embeddings that may serve as one.
 
-use burn::tensor::Tensor;
+use burn::tensor::{FloatDType, Tensor};
 
 /// `y = x · Wᵀ + b`, several projections of one input side by side if need be.
 #[derive(Debug, Clone)]
@@ -32,10 +32,20 @@ impl Linear {
     /// - `x`: `[rows, in]`
     /// - returns: `[rows, out]`
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let y = x.matmul(self.weight.clone());
+        let y = product(x, self.weight.clone());
         match &self.bias {
             Some(bias) => y + bias.clone().unsqueeze(),
             None => y,
         }
     }
+}
+
+/// `x·W` in the precision of `weight`, its result in f32.
+///
+/// # Shapes
+/// - `x`: `[…, rows, in]`
+/// - `weight`: `[…, in, out]`
+/// - returns: `[…, rows, out]`
+pub fn product<const D: usize>(x: Tensor<D>, weight: Tensor<D>) -> Tensor<D> {
+    x.cast(weight.dtype()).matmul(weight).cast(FloatDType::F32)
 }

@@ -1,23 +1,31 @@
 //! Reading a family's tensors, with errors that name what was expected.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use kernels::frozen::Frozen;
 
 use crate::device::is_cpu;
 use crate::error::LoadError;
 use crate::source::{Weights, nearest};
+use crate::transformer::Options;
 
 /// Reads tensors of one source onto one device.
 pub struct Loader<'a> {
     weights: &'a dyn Weights,
     device: &'a Device,
     packed: bool,
+    dtype: FloatDType,
 }
 
 impl<'a> Loader<'a> {
-    /// A loader onto `device`, into packed form if `fused` and the device has it.
-    pub fn new(weights: &'a dyn Weights, device: &'a Device, fused: bool) -> Self {
-        Self { weights, device, packed: fused && is_cpu(device) }
+    /// A loader onto `device`, into packed form if it is to be fused and the device has that.
+    pub fn new(weights: &'a dyn Weights, device: &'a Device, options: &Options) -> Self {
+        let (packed, dtype) = (options.fused && is_cpu(device), options.precision.dtype());
+        Self { weights, device, packed, dtype }
+    }
+
+    /// Type of a matrix's numbers.
+    pub fn dtype(&self) -> FloatDType {
+        self.dtype
     }
 
     /// Whether weights are packed for the CPU's kernels.
@@ -69,7 +77,8 @@ impl<'a> Loader<'a> {
             self.weights.read_f32(name, part)?;
             rest = after;
         }
-        Ok(Tensor::from_data(TensorData::new(values, [total, columns]), self.device))
+        let values = TensorData::new(values, [total, columns]);
+        Ok(Tensor::<2>::from_data(values, self.device).cast(self.dtype))
     }
 
     fn check(&self, name: &str, expected: &[usize]) -> Result<(), LoadError> {

@@ -10,7 +10,7 @@ mod rotary;
 
 pub use attention::{Mask, attention};
 pub use layer_norm::LayerNorm;
-pub use linear::Linear;
+pub use linear::{Linear, product};
 pub use loader::Loader;
 pub use rms_norm::RmsNorm;
 pub use rotary::Rotary;

@@ -18,7 +18,7 @@ mod tensors;
 mod tests;
 mod transform;
 
-use burn::tensor::Tensor;
+use burn::tensor::{FloatDType, Tensor};
 pub use kernels::stack::Memory;
 use ptuning_core::language_model::Layout;
 
@@ -34,7 +34,8 @@ use transform::Transform;
 use crate::error::LoadError;
 use crate::layers::Loader;
 
-/// How a backbone runs. Every choice gives the same numbers; they differ in time and memory.
+/// How a backbone runs. Every choice but that of precision gives the same numbers; they differ in time
+/// and memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// Packed weights and fused operations where the device has them (the CPU).
@@ -45,11 +46,54 @@ pub struct Options {
     pub answer_rows: bool,
     /// What a forward pass keeps for its backward pass (if fused).
     pub memory: Memory,
+    /// In what numbers weights are held and multiplied (if not fused).
+    pub precision: Precision,
+}
+
+/// In what numbers Burn's operations hold and multiply weights.
+///
+/// Between products (norms, residuals, softmax, activations, the loss) and in the prompt everything
+/// is f32. The CPU's kernels need no such choice: weights stay as small as their file, and numbers are
+/// f32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precision {
+    /// Single precision.
+    F32,
+    /// bfloat16: the range of f32 with 8 bits of precision.
+    Bf16,
+    /// Half precision: 11 bits, but gradients below 6e-8 vanish.
+    F16,
+}
+
+impl Precision {
+    /// Its name in a config.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+            Self::F16 => "f16",
+        }
+    }
+
+    /// Burn's name for it.
+    pub const fn dtype(self) -> FloatDType {
+        match self {
+            Self::F32 => FloatDType::F32,
+            Self::Bf16 => FloatDType::BF16,
+            Self::F16 => FloatDType::F16,
+        }
+    }
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { fused: true, share_prefix: true, answer_rows: true, memory: Memory::Tape }
+        Self {
+            fused: true,
+            share_prefix: true,
+            answer_rows: true,
+            memory: Memory::Tape,
+            precision: Precision::F32,
+        }
     }
 }
 

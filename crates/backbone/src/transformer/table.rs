@@ -1,12 +1,12 @@
 //! A table of word embeddings or a head, packed or as a tensor.
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, FloatDType, Tensor};
 use ptuning_core::objective::cross_entropy_backward;
 
 #[cfg(feature = "flex")]
 use super::matrix::Matrix;
 use crate::error::LoadError;
-use crate::layers::Loader;
+use crate::layers::{Loader, product};
 
 /// A table of word embeddings, which may serve as a head too.
 #[derive(Debug, Clone)]
@@ -72,7 +72,7 @@ impl Table {
         match self {
             #[cfg(feature = "flex")]
             Self::Packed(matrix, device) => matrix.rows(0..matrix.out(), device),
-            Self::Tensor(table, _) => table.clone(),
+            Self::Tensor(table, _) => table.clone().cast(FloatDType::F32),
         }
     }
 
@@ -82,7 +82,8 @@ impl Table {
             #[cfg(feature = "flex")]
             Self::Packed(matrix, device) => matrix.rows(ids.iter().map(|&id| id as usize), device),
             Self::Tensor(table, _) => {
-                table.clone().select(0, ptuning_core::objective::ids(ids, &table.device()))
+                let rows = ptuning_core::objective::ids(ids, &table.device());
+                table.clone().select(0, rows).cast(FloatDType::F32)
             }
         }
     }
@@ -97,7 +98,7 @@ impl Table {
             #[cfg(feature = "flex")]
             Self::Packed(matrix, _) => matrix.product(x),
             Self::Tensor(table, bias) => {
-                let scores = x.matmul(table.clone().transpose());
+                let scores = product(x, table.clone().transpose());
                 match bias {
                     Some(bias) => scores + bias.clone().unsqueeze(),
                     None => scores,

@@ -1,12 +1,13 @@
 //! The same layers in Burn's own tensor operations, on any device.
 
 use burn::tensor::activation::{gelu, gelu_approximate, relu, silu};
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{FloatDType, Int, Tensor, TensorData};
 use kernels::activation::Activation;
 use kernels::stack::{Order, Shape};
 use ptuning_core::language_model::Layout;
 
 use super::{LayerRecipe, LinearRecipe, NormRecipe, Options, Recipe};
+use crate::device::is_cpu;
 use crate::error::LoadError;
 use crate::layers::{LayerNorm, Linear, Loader, Mask, RmsNorm, Rotary, attention};
 
@@ -17,7 +18,13 @@ pub struct Layers {
     activation: Activation,
     layers: Vec<Layer>,
     last_norm: Option<Norm>,
+    dtype: FloatDType,
+    /// What padded lengths are multiples of.
+    bucket: usize,
 }
+
+/// Lengths on a GPU are multiples of this: every new one costs it compilation and measurements.
+const BUCKET: usize = 8;
 
 /// A norm as tensors.
 #[derive(Debug, Clone)]
@@ -99,12 +106,19 @@ impl Layers {
         let layers = layers.collect::<Result<_, _>>()?;
         let last = recipe.last_norm.as_ref();
         let last_norm = last.map(|norm| Norm::load(norm, shape.hidden, loader)).transpose()?;
-        Ok(Self { shape, activation: recipe.activation, layers, last_norm })
+        Ok(Self {
+            shape,
+            activation: recipe.activation,
+            layers,
+            last_norm,
+            dtype: loader.dtype(),
+            bucket: if is_cpu(loader.device()) { 1 } else { BUCKET },
+        })
     }
 
     pub fn forward(&self, x: Tensor<2>, layout: &Layout, options: &Options) -> Tensor<2> {
         let device = x.device().without_autodiff();
-        let (batch, seq) = (layout.batch(), layout.seq());
+        let (batch, seq) = (layout.batch(), layout.seq().next_multiple_of(self.bucket));
         let indices = |rows: Vec<i64>| {
             let count = rows.len();
             Tensor::<1, Int>::from_data(TensorData::new(rows, [count]), &device)
@@ -114,13 +128,13 @@ impl Layers {
             batch,
             seq,
             rotary: rope_theta.map(|theta| Rotary::new(seq, head_dim, theta, &device)),
-            mask: Mask::new(layout, causal, heads / kv_heads, &device),
+            mask: Mask::new(layout, seq, causal, heads / kv_heads, &device),
         };
         let answers = (layout.answers.iter())
             .map(|&(example, position)| (example * seq + position) as i64)
             .collect();
         let answers = indices(answers);
-        let mut x = x.select(0, indices(padded_rows(layout)));
+        let mut x = x.select(0, indices(padded_rows(layout, seq)));
         let post = self.shape.order == Order::Post;
         for (index, layer) in self.layers.iter().enumerate() {
             let input = if post { x.clone() } else { layer.attention_norm.forward(x.clone()) };
@@ -163,7 +177,7 @@ impl Layers {
         let queries = turned.clone().narrow(2, 0, heads).swap_dims(1, 2);
         let keys = turned.narrow(2, heads, kv_heads).swap_dims(1, 2);
         let values = qkv.narrow(2, heads + kv_heads, kv_heads).swap_dims(1, 2);
-        attention(queries, keys, values, &pass.mask)
+        attention(queries, keys, values, &pass.mask, self.dtype)
     }
 
     /// # Shapes
@@ -192,10 +206,10 @@ pub fn activate(activation: Activation, x: Tensor<2>) -> Tensor<2> {
     }
 }
 
-/// For each cell of the batch padded on the right, the row that stands there. Padding repeats row 0:
+/// For each cell of the batch padded on the right to `seq`, the row that stands there. Padding repeats row 0:
 /// nothing that answers looks at it.
-fn padded_rows(layout: &Layout) -> Vec<i64> {
-    let (shared, seq) = (layout.shared, layout.seq());
+fn padded_rows(layout: &Layout, seq: usize) -> Vec<i64> {
+    let shared = layout.shared;
     let mut rows = Vec::with_capacity(layout.batch() * seq);
     for (&own, start) in layout.own.iter().zip(layout.starts()) {
         rows.extend((0..shared).map(|row| row as i64));

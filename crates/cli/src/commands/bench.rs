@@ -5,7 +5,7 @@ use std::io::Write;
 use std::time::Instant;
 
 use backbone::random::{RandomDtype, RandomFamily, RandomSizes};
-use backbone::{Memory, Options};
+use backbone::{Memory, Options, Precision};
 use ptuning_core::language_model::LanguageModel;
 use ptuning_core::prompt_encoder::EncoderKind;
 use serde_json::json;
@@ -13,7 +13,7 @@ use trainer::bench::{Shape, bench, peak_memory_bytes};
 use trainer::settings::TrainSettings;
 
 use super::open::{self, Fetching};
-use crate::args::{BenchArgs, EncoderArg, ShapeArgs, Without};
+use crate::args::{BenchArgs, DtypeArg, EncoderArg, ShapeArgs, Without};
 use crate::exit::{Hinted, Outcome};
 
 /// Times training and evaluation.
@@ -28,6 +28,11 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<Outcome> {
         share_prefix: on(Without::SharePrefix),
         answer_rows: on(Without::AnswerRows),
         memory: if args.recompute { Memory::Recompute } else { Memory::Tape },
+        precision: match args.dtype {
+            DtypeArg::F32 => Precision::F32,
+            DtypeArg::Bf16 => Precision::Bf16,
+            DtypeArg::F16 => Precision::F16,
+        },
     };
     let model: Box<dyn LanguageModel> = match random_sizes(&args.shape.backbone)? {
         Some(sizes) => {

@@ -7,7 +7,7 @@ use anyhow::Context;
 use backbone::device::Device;
 use backbone::device::Kind;
 use backbone::source::fetch::{self, Located};
-use backbone::{Backbone, DeviceSpec, Memory, Options};
+use backbone::{Backbone, DeviceSpec, Memory, Options, registry};
 use ptuning_core::template::Template;
 use trainer::checkpoint::Checkpoint;
 use trainer::prompt::Prompt;
@@ -88,7 +88,9 @@ pub fn device(name: &str, options: Options) -> anyhow::Result<Device> {
         }
         .into());
     }
-    Ok(spec.open()?)
+    let device = spec.open()?;
+    registry::check(options, &device)?;
+    Ok(device)
 }
 
 /// A backbone on a device, with a line about it on stderr.

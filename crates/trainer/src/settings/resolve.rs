@@ -106,6 +106,12 @@ fn backbone(reader: &mut Reader<'_>) -> BackboneSettings {
                 &[("tape", MemoryMode::Tape), ("recompute", MemoryMode::Recompute)],
             )
             .or_default_to(MemoryMode::Tape),
+        dtype: reader
+            .choice(
+                "backbone.dtype",
+                &[("f32", Dtype::F32), ("bf16", Dtype::Bf16), ("f16", Dtype::F16)],
+            )
+            .or_default_to(Dtype::F32),
     }
 }
 

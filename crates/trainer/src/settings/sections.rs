@@ -18,6 +18,20 @@ pub struct BackboneSettings {
     pub answer_rows: bool,
     /// What a forward pass keeps for its backward pass.
     pub memory: MemoryMode,
+    /// In what numbers weights are held and multiplied.
+    pub dtype: Dtype,
+}
+
+/// In what numbers weights are held and multiplied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dtype {
+    /// Single precision.
+    F32,
+    /// bfloat16.
+    Bf16,
+    /// Half precision.
+    F16,
 }
 
 /// What a forward pass keeps for its backward pass.

@@ -19,12 +19,20 @@ pub struct FixedLm<'a> {
 }
 
 /// What one optimiser step saw.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct StepOutcome {
-    /// Sum of the examples' losses, in nats.
-    pub loss_sum: f64,
     /// Examples.
     pub examples: usize,
+    /// Losses of each batch's examples, in nats, where they were computed.
+    losses: Vec<Tensor<1>>,
+}
+
+impl StepOutcome {
+    /// Sum of the examples' losses, in nats. A device may still be at work on it: this waits.
+    pub fn loss_sum(&self) -> f64 {
+        let sum = |losses: &Tensor<1>| losses.to_data().iter::<f64>().sum::<f64>();
+        self.losses.iter().map(sum).sum()
+    }
 }
 
 impl<'a> FixedLm<'a> {
@@ -42,7 +50,7 @@ impl<'a> FixedLm<'a> {
     pub fn step(&mut self, batches: &[Vec<&Item>], lr: f64) -> StepOutcome {
         let examples: usize = batches.iter().map(Vec::len).sum();
         let vectors = timed(Stage::Encoder, || self.encoder.forward());
-        let mut outcome = StepOutcome { loss_sum: 0.0, examples };
+        let mut outcome = StepOutcome { examples, losses: Vec::new() };
         let mut upstream: Option<Tensor<2>> = None;
         for batch in batches {
             let prompt = vectors.clone().without_autodiff().autodiff().require_grad();
@@ -51,7 +59,7 @@ impl<'a> FixedLm<'a> {
             let states = answer_states(self.lm, Some(&prompt), &encoded);
             let (losses, objective) = self.lm.loss(states, &answers, examples);
             let gradients = objective.backward();
-            outcome.loss_sum += losses.into_data().iter::<f64>().sum::<f64>();
+            outcome.losses.push(losses);
             if let Some(gradient) = prompt.grad(&gradients) {
                 upstream = Some(match upstream {
                     Some(sum) => sum + gradient,
