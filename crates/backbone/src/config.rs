@@ -50,6 +50,13 @@ impl<'a> Config<'a> {
         })
     }
 
+    /// A token's id, or `default`.
+    pub fn id(&self, key: &'static str, default: usize) -> Result<usize, LoadError> {
+        let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
+        let read = self.optional(key, "a token's id", id)?;
+        Ok(read.map_or(default, |id| id as usize))
+    }
+
     /// A positive number, or `default`.
     pub fn number(&self, key: &'static str, default: f64) -> Result<f64, LoadError> {
         let positive = |value: &Value| value.as_f64().filter(|x| x.is_finite() && *x > 0.0);

@@ -4,7 +4,7 @@ use kernels::frozen::{Kind, Values};
 use kernels::stack::{Memory, Plan, Shape};
 use ptuning_core::language_model::Objective;
 
-use crate::source::{Dtype, Weights};
+use crate::source::{Dtype, Weights, resolve};
 use crate::transformer::Description;
 
 /// Sizes of a backbone.
@@ -27,8 +27,8 @@ pub struct Footprint {
 impl Footprint {
     /// Counts what a description's tensors take.
     pub(crate) fn new(description: Description, weights: &dyn Weights, packed: bool) -> Self {
-        let bytes = |linear: &crate::transformer::LinearRecipe| match weights.dtype(&linear.weight)
-        {
+        let dtype = |name: &str| weights.dtype(&resolve(weights, name)?);
+        let bytes = |linear: &crate::transformer::LinearRecipe| match dtype(&linear.weight) {
             Some(dtype) if packed => Values::packed_bytes(kind(dtype), linear.out, linear.inner),
             _ => 4 * linear.out * linear.inner,
         };
@@ -41,7 +41,7 @@ impl Footprint {
             causal: description.objective == Objective::Causal,
             vocab: description.embeddings.out,
             max_positions: description.max_positions,
-            layers: description.recipe.layers.len(),
+            layers: description.recipe.layers.len() * description.recipe.repeats,
             shape: description.recipe.shape,
         }
     }

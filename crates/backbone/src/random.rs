@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use kernels::activation::Activation;
 use kernels::frozen::{Grouped, Values};
+use kernels::rotary::Rope;
 
 use crate::error::LoadError;
 use crate::families::bert::{self, BertConfig};
@@ -81,15 +82,18 @@ impl RandomSizes {
                 kv_heads,
                 head_dim: hidden / heads,
                 epsilon: 1e-5,
-                rope_theta: 10_000.0,
+                rope: Rope::new(hidden / heads, 10_000.0),
                 max_positions: 8192,
                 tied: true,
+                biases: false,
+                head_norms: false,
             }),
             RandomFamily::Bert if kv_heads != heads => {
                 return wrong(format!("a BERT has as many key heads as heads, not {kv_heads}"));
             }
             RandomFamily::Bert => bert::description(&BertConfig {
                 vocab,
+                embedding: hidden,
                 hidden,
                 intermediate,
                 layers,
@@ -97,7 +101,7 @@ impl RandomSizes {
                 activation: Activation::Gelu,
                 epsilon: 1e-12,
                 segments: 2,
-                max_positions: 512,
+                positions: 512,
                 tied: true,
             }),
         })
@@ -112,7 +116,8 @@ pub(crate) struct RandomWeights {
 
 impl RandomWeights {
     pub fn new(description: &Description, dtype: RandomDtype) -> Self {
-        let matrices = description.matrices().map(|m| (m.weight.clone(), vec![m.out, m.inner]));
+        let matrices =
+            description.matrices().map(|m| (m.weight.clone(), m.weight_shape().to_vec()));
         let numbers = description.numbers().into_iter().map(|(name, n)| (name.to_owned(), n));
         Self { shapes: matrices.chain(numbers).collect(), dtype }
     }

@@ -8,7 +8,9 @@ use ptuning_core::language_model::LanguageModel;
 use crate::config::Config;
 use crate::device::is_cpu;
 use crate::error::LoadError;
-use crate::families::{bert, llama};
+use crate::families::{
+    albert, bert, distilbert, electra, gemma3, gpt_neox, gpt2, llama, modernbert, opt, roberta,
+};
 use crate::footprint::Footprint;
 use crate::layers::Loader;
 use crate::random::{RandomSizes, RandomWeights};
@@ -19,7 +21,22 @@ use crate::transformer::{Description, Options, Precision, TransformerLm};
 type Describe = fn(&Config<'_>) -> Result<Description, LoadError>;
 
 /// `model_type` of a Hugging Face config (or architecture of a GGUF file) → family.
-const FAMILIES: &[(&str, Describe)] = &[("bert", bert::describe), ("llama", llama::describe)];
+const FAMILIES: &[(&str, Describe)] = &[
+    ("albert", albert::describe),
+    ("bert", bert::describe),
+    ("distilbert", distilbert::describe),
+    ("electra", electra::describe),
+    ("gemma3_text", gemma3::describe),
+    ("gpt2", gpt2::describe),
+    ("gpt_neox", gpt_neox::describe),
+    ("llama", llama::describe),
+    ("modernbert", modernbert::describe),
+    ("opt", opt::describe),
+    ("qwen2", llama::describe_qwen2),
+    ("qwen3", llama::describe_qwen3),
+    ("roberta", roberta::describe),
+    ("xlm-roberta", roberta::describe),
+];
 
 /// A loaded language model with its tokenizer.
 pub struct Backbone {

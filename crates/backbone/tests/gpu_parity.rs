@@ -17,7 +17,9 @@ fn device() -> burn::tensor::Device {
 
 #[test]
 fn logits_and_gradients_equal_transformers() {
-    for name in ["tiny_llama", "tiny_llama_gqa", "tiny_bert"] {
+    for name in
+        ["tiny_llama_gqa", "tiny_bert", "tiny_modernbert", "tiny_gpt_neox", "tiny_gemma3_text"]
+    {
         check_golden(name, &device(), Options::default(), 1e-4, 1e-3);
     }
 }
@@ -25,7 +27,7 @@ fn logits_and_gradients_equal_transformers() {
 #[test]
 fn products_in_half_precision_stay_near() {
     let device = device();
-    for (precision, logits, gradient) in [(Precision::Bf16, 0.5, 0.1), (Precision::F16, 0.05, 0.01)]
+    for (precision, logits, gradient) in [(Precision::Bf16, 0.5, 0.2), (Precision::F16, 0.1, 0.05)]
     {
         // What a driver lacks is refused with an error, which `registry::check` is there for.
         let options = Options { precision, ..Options::default() };

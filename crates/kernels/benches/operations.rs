@@ -13,6 +13,7 @@
 #![allow(missing_docs, reason = "criterion's macros define functions without any")]
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -24,6 +25,7 @@ use kernels::loss::cross_entropy;
 use kernels::lstm;
 use kernels::norm::Norm;
 use kernels::profile::{self, Stage};
+use kernels::rotary::Rope;
 use kernels::stack::{FeedForward, Layer, Linear, Memory, Order, Plan, Shape, Stack};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -59,7 +61,8 @@ fn stack(bert: bool) -> Stack {
         kv_heads: if bert { 12 } else { 3 },
         head_dim: 64,
         causal: !bert,
-        rope_theta: (!bert).then_some(10_000.0),
+        scale: None,
+        ropes: if bert { Vec::new() } else { vec![Rope::new(64, 10_000.0)] },
         order: if bert { Order::Post } else { Order::Pre },
     };
     let Shape { hidden, intermediate: inner, heads, kv_heads, head_dim, .. } = shape;
@@ -74,6 +77,10 @@ fn stack(bert: bool) -> Stack {
     let (up, down) = (linear(inner, hidden, bert), linear(hidden, inner, bert));
     let layer = |(up, down): (Linear, Linear)| Layer {
         attention_norm: norm(),
+        head_norms: None,
+        rope: (!bert).then_some(0),
+        window: None,
+        sandwich: None,
         query: linear(heads * head_dim, hidden, bert),
         key: linear(kv_heads * head_dim, hidden, bert),
         value: linear(kv_heads * head_dim, hidden, bert),
@@ -87,7 +94,7 @@ fn stack(bert: bool) -> Stack {
         },
     };
     let second = (linear(inner, hidden, bert), linear(hidden, inner, bert));
-    Stack::new(shape, vec![layer((up, down)), layer(second)], None)
+    Stack::new(shape, vec![Arc::new(layer((up, down))), Arc::new(layer(second))], None)
 }
 
 /// A batch of examples whose last rows answer.

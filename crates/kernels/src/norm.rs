@@ -1,6 +1,6 @@
 //! Normalisation of rows, forward and input gradient.
 
-use crate::sums::{dot3, sum_of};
+use crate::sums::{add, dot3, sum_of};
 
 /// How a row is normalised. Gains and biases are frozen: only the input's gradient is computed.
 #[derive(Debug, Clone)]
@@ -21,6 +21,11 @@ pub enum Norm {
         /// ε
         epsilon: f32,
     },
+    /// Nothing: rows stay as they are.
+    Identity {
+        /// Width of a row.
+        width: usize,
+    },
 }
 
 impl Norm {
@@ -28,6 +33,7 @@ impl Norm {
     pub fn width(&self) -> usize {
         match self {
             Self::Rms { gain, .. } | Self::Layer { gain, .. } => gain.len(),
+            Self::Identity { width } => *width,
         }
     }
 
@@ -47,6 +53,7 @@ impl Norm {
                     *y = (x - mean) * scale * gain + bias;
                 }
             }
+            Self::Identity { .. } => y.copy_from_slice(x),
         }
     }
 
@@ -71,6 +78,7 @@ impl Norm {
                     *dx += (dy * gain - shift - (x - mean) * along) * scale;
                 }
             }
+            Self::Identity { .. } => add(dx, dy),
         }
     }
 }

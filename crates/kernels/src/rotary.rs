@@ -1,5 +1,21 @@
 //! Rotary position embedding in the rotate-half form (Su et al. 2021, arXiv:2104.09864, as laid
-//! out by Llama): dimension `i` turns with dimension `i + head_dim/2`.
+//! out by Llama): dimension `i` turns with one half of the turning dimensions further on.
+
+/// How fast the pairs of a head's vector turn from one position to the next.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rope {
+    /// Of dimension `i` and dimension `i + frequencies`, in radians; what is behind those pairs does not
+    /// turn.
+    pub frequencies: Vec<f64>,
+}
+
+impl Rope {
+    /// Frequencies `theta^(-2i / dims)` of the first `dims` dimensions.
+    pub fn new(dims: usize, theta: f64) -> Self {
+        let frequency = |i: usize| theta.powf(-2.0 * i as f64 / dims as f64);
+        Self { frequencies: (0..dims / 2).map(frequency).collect() }
+    }
+}
 
 /// Cosines and sines for positions 0, 1, ….
 #[derive(Debug, Clone)]
@@ -10,14 +26,14 @@ pub struct Rotary {
 }
 
 impl Rotary {
-    /// Angles for `positions` positions; frequencies are `theta^(-2i / head_dim)`.
-    pub fn new(positions: usize, head_dim: usize, theta: f64) -> Self {
-        let half = head_dim / 2;
-        let mut table = Vec::with_capacity(positions * head_dim);
+    /// Angles for `positions` positions.
+    pub fn new(positions: usize, rope: &Rope) -> Self {
+        let half = rope.frequencies.len();
+        let mut table = Vec::with_capacity(2 * positions * half);
         for position in 0..positions {
-            let angle = |i: usize| position as f64 * theta.powf(-2.0 * i as f64 / head_dim as f64);
-            table.extend((0..half).map(|i| angle(i).cos() as f32));
-            table.extend((0..half).map(|i| angle(i).sin() as f32));
+            let angles = rope.frequencies.iter().map(|frequency| position as f64 * frequency);
+            table.extend(angles.clone().map(|angle| angle.cos() as f32));
+            table.extend(angles.map(|angle| angle.sin() as f32));
         }
         Self { half, table }
     }
@@ -31,7 +47,7 @@ impl Rotary {
     #[inline(always)]
     pub(crate) fn turn(&self, position: usize, x: &mut [f32]) {
         let (cos, sin) = self.at(position);
-        let (first, second) = x.split_at_mut(self.half);
+        let (first, second) = x[..2 * self.half].split_at_mut(self.half);
         for (((a, b), cos), sin) in first.iter_mut().zip(second).zip(cos).zip(sin) {
             (*a, *b) = (*a * cos - *b * sin, *b * cos + *a * sin);
         }
@@ -41,7 +57,7 @@ impl Rotary {
     #[inline(always)]
     pub(crate) fn turn_back(&self, position: usize, x: &mut [f32]) {
         let (cos, sin) = self.at(position);
-        let (first, second) = x.split_at_mut(self.half);
+        let (first, second) = x[..2 * self.half].split_at_mut(self.half);
         for (((a, b), cos), sin) in first.iter_mut().zip(second).zip(cos).zip(sin) {
             (*a, *b) = (*a * cos + *b * sin, *b * cos - *a * sin);
         }

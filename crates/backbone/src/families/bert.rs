@@ -1,4 +1,4 @@
-//! BERT.
+//! BERT, and what its kin share with it.
 //!
 //! Devlin et al. 2019 (arXiv:1810.04805); upstream: `modeling_bert.py` of Hugging Face transformers,
 //! `BertForMaskedLM`. Post-norm encoder layers over words, learned positions and segment A, with
@@ -22,7 +22,9 @@ use crate::transformer::{
 pub struct BertConfig {
     /// Rows of the embedding table.
     pub vocab: usize,
-    /// Embedding width.
+    /// Width of an embedding.
+    pub embedding: usize,
+    /// Width of a layer.
     pub hidden: usize,
     /// Feed-forward width.
     pub intermediate: usize,
@@ -36,27 +38,33 @@ pub struct BertConfig {
     pub epsilon: f64,
     /// Rows of the segment table.
     pub segments: usize,
-    /// Longest sequence.
-    pub max_positions: usize,
+    /// Rows of the position table.
+    pub positions: usize,
     /// Whether the head is the embedding table.
     pub tied: bool,
 }
 
 impl BertConfig {
-    fn read(config: &Config<'_>) -> Result<Self, LoadError> {
+    /// Reads the keys that BERT's kin share.
+    ///
+    /// # Errors
+    /// A config that contradicts itself, or a variant that is not built in.
+    pub fn read(config: &Config<'_>) -> Result<Self, LoadError> {
         config.only("position_embedding_type", &[json!("absolute")])?;
         config.only("is_decoder", &[json!(false)])?;
         config.only("add_cross_attention", &[json!(false)])?;
+        let hidden = config.size("hidden_size")?;
         let read = Self {
             vocab: config.size("vocab_size")?,
-            hidden: config.size("hidden_size")?,
+            embedding: config.optional_size("embedding_size")?.unwrap_or(hidden),
+            hidden,
             intermediate: config.size("intermediate_size")?,
             layers: config.size("num_hidden_layers")?,
             heads: config.size("num_attention_heads")?,
             activation: config.activation("hidden_act", Activation::Gelu)?,
             epsilon: config.number("layer_norm_eps", 1e-12)?,
             segments: config.optional_size("type_vocab_size")?.unwrap_or(2),
-            max_positions: config.optional_size("max_position_embeddings")?.unwrap_or(512),
+            positions: config.optional_size("max_position_embeddings")?.unwrap_or(512),
             tied: config.flag("tie_word_embeddings", true)?,
         };
         if !read.hidden.is_multiple_of(read.heads) {
@@ -64,6 +72,71 @@ impl BertConfig {
             return Err(config.contradiction(what));
         }
         Ok(read)
+    }
+
+    /// Words, positions, segments and a norm under `{prefix}.embeddings`.
+    pub(super) fn input(&self, prefix: &str, skipped: usize) -> InputRecipe {
+        let table = |name: &str| format!("{prefix}.embeddings.{name}_embeddings.weight");
+        InputRecipe {
+            positions: Some(PositionRecipe { table: table("position"), skipped }),
+            segments: Some((table("token_type"), self.segments)),
+            norm: Some(NormRecipe::layer(&format!("{prefix}.embeddings.LayerNorm"), self.epsilon)),
+            project: None,
+        }
+    }
+
+    /// The word embeddings under `{prefix}.embeddings`.
+    pub(super) fn words(&self, prefix: &str) -> LinearRecipe {
+        let name = format!("{prefix}.embeddings.word_embeddings");
+        LinearRecipe::new(&name, self.vocab, self.embedding).without_bias()
+    }
+
+    /// The shape of its layers.
+    pub(super) fn shape(&self) -> Shape {
+        Shape {
+            hidden: self.hidden,
+            intermediate: self.intermediate,
+            gated: false,
+            heads: self.heads,
+            kv_heads: self.heads,
+            head_dim: self.hidden / self.heads,
+            causal: false,
+            scale: None,
+            ropes: Vec::new(),
+            order: Order::Post,
+        }
+    }
+
+    /// The layers under `{prefix}.encoder.layer`.
+    pub(super) fn recipe(&self, prefix: &str) -> Recipe {
+        let Self { hidden, intermediate, epsilon, .. } = *self;
+        let layer = |index: usize| {
+            let name = |part: &str| format!("{prefix}.encoder.layer.{index}.{part}");
+            let linear = |part, out, inner| LinearRecipe::new(&name(part), out, inner);
+            let norm = |part| NormRecipe::layer(&name(part), epsilon);
+            LayerRecipe {
+                attention_norm: Some(norm("attention.output.LayerNorm")),
+                head_norms: None,
+                rope: None,
+                window: None,
+                query: linear("attention.self.query", hidden, hidden),
+                key: linear("attention.self.key", hidden, hidden),
+                value: linear("attention.self.value", hidden, hidden),
+                output: linear("attention.output.dense", hidden, hidden),
+                feed_forward_norm: norm("output.LayerNorm"),
+                gate: None,
+                up: linear("intermediate.dense", intermediate, hidden),
+                down: linear("output.dense", hidden, intermediate),
+                sandwich: None,
+            }
+        };
+        Recipe {
+            shape: self.shape(),
+            activation: self.activation,
+            layers: (0..self.layers).map(layer).collect(),
+            repeats: 1,
+            last_norm: None,
+        }
     }
 }
 
@@ -77,82 +150,21 @@ pub fn describe(config: &Config<'_>) -> Result<Description, LoadError> {
 
 /// A BERT of these sizes under the usual names.
 pub fn description(config: &BertConfig) -> Description {
-    let BertConfig { vocab, hidden, epsilon, max_positions, .. } = *config;
-    let table = |name: &str| LinearRecipe {
-        weight: name.to_owned(),
-        bias: None,
-        out: vocab,
-        inner: hidden,
-    };
+    let BertConfig { vocab, hidden, epsilon, .. } = *config;
+    let head = LinearRecipe::new("cls.predictions.decoder", vocab, hidden).without_bias();
     Description {
         objective: Objective::Masked,
-        embeddings: table("bert.embeddings.word_embeddings.weight"),
-        input: InputRecipe {
-            positions: Some(PositionRecipe {
-                table: "bert.embeddings.position_embeddings.weight".to_owned(),
-                skipped: 0,
-            }),
-            segments: Some((
-                "bert.embeddings.token_type_embeddings.weight".to_owned(),
-                config.segments,
-            )),
-            norm: Some(norm("bert.embeddings.LayerNorm", epsilon)),
-        },
-        recipe: recipe(config),
+        embeddings: config.words("bert"),
+        embedding_scale: None,
+        input: config.input("bert", 0),
+        recipe: config.recipe("bert"),
         transform: Some(TransformRecipe {
-            dense: linear("cls.predictions.transform.dense", hidden, hidden),
+            dense: LinearRecipe::new("cls.predictions.transform.dense", hidden, hidden),
             activation: config.activation,
-            norm: norm("cls.predictions.transform.LayerNorm", epsilon),
+            norm: NormRecipe::layer("cls.predictions.transform.LayerNorm", epsilon),
         }),
-        head: (!config.tied).then(|| table("cls.predictions.decoder.weight")),
+        head: (!config.tied).then_some(head),
         head_bias: Some("cls.predictions.bias".to_owned()),
-        max_positions,
-    }
-}
-
-fn linear(name: &str, out: usize, inner: usize) -> LinearRecipe {
-    LinearRecipe {
-        weight: format!("{name}.weight"),
-        bias: Some(format!("{name}.bias")),
-        out,
-        inner,
-    }
-}
-
-fn norm(name: &str, epsilon: f64) -> NormRecipe {
-    NormRecipe { gain: format!("{name}.weight"), bias: Some(format!("{name}.bias")), epsilon }
-}
-
-fn recipe(config: &BertConfig) -> Recipe {
-    let BertConfig { hidden, intermediate, heads, epsilon, .. } = *config;
-    let layer = |index: usize| {
-        let name = |part: &str| format!("bert.encoder.layer.{index}.{part}");
-        LayerRecipe {
-            attention_norm: norm(&name("attention.output.LayerNorm"), epsilon),
-            query: linear(&name("attention.self.query"), hidden, hidden),
-            key: linear(&name("attention.self.key"), hidden, hidden),
-            value: linear(&name("attention.self.value"), hidden, hidden),
-            output: linear(&name("attention.output.dense"), hidden, hidden),
-            feed_forward_norm: norm(&name("output.LayerNorm"), epsilon),
-            gate: None,
-            up: linear(&name("intermediate.dense"), intermediate, hidden),
-            down: linear(&name("output.dense"), hidden, intermediate),
-        }
-    };
-    Recipe {
-        shape: Shape {
-            hidden,
-            intermediate,
-            gated: false,
-            heads,
-            kv_heads: heads,
-            head_dim: hidden / heads,
-            causal: false,
-            rope_theta: None,
-            order: Order::Post,
-        },
-        activation: config.activation,
-        layers: (0..config.layers).map(layer).collect(),
-        last_norm: None,
+        max_positions: config.positions,
     }
 }

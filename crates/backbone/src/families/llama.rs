@@ -1,14 +1,18 @@
-//! The Llama family: Llama, SmolLM2, TinyLlama and whatever shares their graph.
+//! Llama and what shares its graph: Llama 2 and 3, SmolLM2, TinyLlama, Qwen2, Qwen2.5 and Qwen3.
 //!
-//! Touvron et al. 2023 (arXiv:2302.13971); upstream: `modeling_llama.py` of Hugging Face
-//! transformers. Pre-norm decoder layers: RMSNorm, grouped-query attention with rotate-half RoPE,
-//! SwiGLU feed-forward, no biases, head tied to the embeddings or not.
+//! Touvron et al. 2023 (arXiv:2302.13971), Qwen Team 2024 (arXiv:2407.10671) and 2025
+//! (arXiv:2505.09388); upstream: `modeling_llama.py`, `modeling_qwen2.py` and `modeling_qwen3.py` of
+//! Hugging Face transformers. Pre-norm decoder layers: RMSNorm, grouped-query attention with rotate-half
+//! RoPE, SwiGLU feed-forward, head tied to the embeddings or not. Qwen2 has biases at queries, keys and
+//! values; Qwen3 has a norm of each head's queries and keys instead.
 
 use kernels::activation::Activation;
+use kernels::rotary::Rope;
 use kernels::stack::{Order, Shape};
 use ptuning_core::language_model::Objective;
 use serde_json::json;
 
+use super::rope::rope;
 use crate::config::Config;
 use crate::error::LoadError;
 use crate::transformer::{Description, InputRecipe, LayerRecipe, LinearRecipe, NormRecipe, Recipe};
@@ -32,12 +36,16 @@ pub struct LlamaConfig {
     pub head_dim: usize,
     /// ε of the norms.
     pub epsilon: f64,
-    /// Base of the rotary frequencies.
-    pub rope_theta: f64,
+    /// How positions turn queries and keys.
+    pub rope: Rope,
     /// Longest sequence.
     pub max_positions: usize,
     /// Whether the head is the embedding table.
     pub tied: bool,
+    /// Whether queries, keys and values have biases.
+    pub biases: bool,
+    /// Whether each head's queries and keys are normalised.
+    pub head_norms: bool,
 }
 
 impl LlamaConfig {
@@ -45,9 +53,10 @@ impl LlamaConfig {
         config.only("hidden_act", &[json!("silu")])?;
         config.only("attention_bias", &[json!(false)])?;
         config.only("mlp_bias", &[json!(false)])?;
-        config.only("rope_scaling", &[])?;
+        config.only("use_sliding_window", &[json!(false)])?;
         let heads = config.size("num_attention_heads")?;
         let hidden = config.size("hidden_size")?;
+        let head_dim = config.optional_size("head_dim")?.unwrap_or(hidden / heads);
         let read = Self {
             vocab: config.size("vocab_size")?,
             hidden,
@@ -55,37 +64,37 @@ impl LlamaConfig {
             layers: config.size("num_hidden_layers")?,
             heads,
             kv_heads: config.optional_size("num_key_value_heads")?.unwrap_or(heads),
-            head_dim: config.optional_size("head_dim")?.unwrap_or(hidden / heads),
+            head_dim,
             epsilon: config.number("rms_norm_eps", 1e-6)?,
-            rope_theta: rope_theta(config)?,
+            rope: rope(config, head_dim)?,
             max_positions: config.optional_size("max_position_embeddings")?.unwrap_or(2048),
             tied: config.flag("tie_word_embeddings", false)?,
+            biases: false,
+            head_norms: false,
         };
-        let wrong = if !read.heads.is_multiple_of(read.kv_heads) {
-            format!("{} query heads do not share {} key heads evenly", read.heads, read.kv_heads)
-        } else if !read.head_dim.is_multiple_of(2) || read.head_dim == 0 {
-            format!("rotary positions need an even head_dim, found {}", read.head_dim)
-        } else {
-            return Ok(read);
-        };
-        Err(config.contradiction(wrong))
+        check_heads(config, heads, read.kv_heads, head_dim)?;
+        Ok(read)
     }
 }
 
-/// transformers 5 writes `rope_parameters: {rope_theta, rope_type}`, older ones `rope_theta`.
-fn rope_theta(config: &Config<'_>) -> Result<f64, LoadError> {
-    let Some(nested) = config.get("rope_parameters") else {
-        return config.number("rope_theta", 10_000.0);
+/// Whether rotated heads of these numbers and this width are possible.
+///
+/// # Errors
+/// [`LoadError::Sizes`].
+pub(super) fn check_heads(
+    config: &Config<'_>,
+    heads: usize,
+    kv_heads: usize,
+    head_dim: usize,
+) -> Result<(), LoadError> {
+    let wrong = if !heads.is_multiple_of(kv_heads) {
+        format!("{heads} query heads do not share {kv_heads} key heads evenly")
+    } else if !head_dim.is_multiple_of(2) || head_dim == 0 {
+        format!("rotary positions need an even head_dim, found {head_dim}")
+    } else {
+        return Ok(());
     };
-    let kind = nested.get("rope_type").and_then(|kind| kind.as_str()).unwrap_or("default");
-    let theta = nested.get("rope_theta").and_then(|theta| theta.as_f64());
-    match theta {
-        Some(theta) if kind == "default" && theta.is_finite() && theta > 0.0 => Ok(theta),
-        _ => {
-            let expected = "{\"rope_type\": \"default\", \"rope_theta\": …}";
-            Err(config.unsupported("rope_parameters", expected.to_owned(), nested))
-        }
-    }
+    Err(config.contradiction(wrong))
 }
 
 /// What a Llama's files hold.
@@ -96,22 +105,34 @@ pub fn describe(config: &Config<'_>) -> Result<Description, LoadError> {
     Ok(description(&LlamaConfig::read(config)?))
 }
 
+/// What a Qwen2's files hold.
+///
+/// # Errors
+/// As [`describe`].
+pub fn describe_qwen2(config: &Config<'_>) -> Result<Description, LoadError> {
+    Ok(description(&LlamaConfig { biases: true, ..LlamaConfig::read(config)? }))
+}
+
+/// What a Qwen3's files hold.
+///
+/// # Errors
+/// As [`describe`].
+pub fn describe_qwen3(config: &Config<'_>) -> Result<Description, LoadError> {
+    Ok(description(&LlamaConfig { head_norms: true, ..LlamaConfig::read(config)? }))
+}
+
 /// A Llama of these sizes under the usual names.
 pub fn description(config: &LlamaConfig) -> Description {
     let LlamaConfig { vocab, hidden, max_positions, tied, .. } = *config;
-    let table = |name: &str| LinearRecipe {
-        weight: name.to_owned(),
-        bias: None,
-        out: vocab,
-        inner: hidden,
-    };
+    let table = |name| LinearRecipe::new(name, vocab, hidden).without_bias();
     Description {
         objective: Objective::Causal,
-        embeddings: table("model.embed_tokens.weight"),
+        embeddings: table("model.embed_tokens"),
+        embedding_scale: None,
         input: InputRecipe::default(),
         recipe: recipe(config),
         transform: None,
-        head: (!tied).then(|| table("lm_head.weight")),
+        head: (!tied).then(|| table("lm_head")),
         head_bias: None,
         max_positions,
     }
@@ -120,22 +141,30 @@ pub fn description(config: &LlamaConfig) -> Description {
 fn recipe(config: &LlamaConfig) -> Recipe {
     let LlamaConfig { hidden, intermediate, heads, kv_heads, head_dim, epsilon, .. } = *config;
     let layer = |index: usize| {
-        let name = |part: &str| format!("model.layers.{index}.{part}.weight");
-        let norm = |part| NormRecipe { gain: name(part), bias: None, epsilon };
-        let linear = |part, out, inner| LinearRecipe { weight: name(part), bias: None, out, inner };
+        let name = |part: &str| format!("model.layers.{index}.{part}");
+        let norm = |part| NormRecipe::rms(&name(part), epsilon);
+        let linear = |part, out, inner| LinearRecipe::new(&name(part), out, inner).without_bias();
+        let project = |part, heads: usize| {
+            let linear = LinearRecipe::new(&name(part), heads * head_dim, hidden);
+            if config.biases { linear } else { linear.without_bias() }
+        };
+        let head_norms = || [norm("self_attn.q_norm"), norm("self_attn.k_norm")];
         LayerRecipe {
-            attention_norm: norm("input_layernorm"),
-            query: linear("self_attn.q_proj", heads * head_dim, hidden),
-            key: linear("self_attn.k_proj", kv_heads * head_dim, hidden),
-            value: linear("self_attn.v_proj", kv_heads * head_dim, hidden),
+            attention_norm: Some(norm("input_layernorm")),
+            head_norms: config.head_norms.then(head_norms),
+            rope: Some(0),
+            window: None,
+            query: project("self_attn.q_proj", heads),
+            key: project("self_attn.k_proj", kv_heads),
+            value: project("self_attn.v_proj", kv_heads),
             output: linear("self_attn.o_proj", hidden, heads * head_dim),
             feed_forward_norm: norm("post_attention_layernorm"),
             gate: Some(linear("mlp.gate_proj", intermediate, hidden)),
             up: linear("mlp.up_proj", intermediate, hidden),
             down: linear("mlp.down_proj", hidden, intermediate),
+            sandwich: None,
         }
     };
-    let last = NormRecipe { gain: "model.norm.weight".to_owned(), bias: None, epsilon };
     Recipe {
         shape: Shape {
             hidden,
@@ -145,11 +174,13 @@ fn recipe(config: &LlamaConfig) -> Recipe {
             kv_heads,
             head_dim,
             causal: true,
-            rope_theta: Some(config.rope_theta),
+            scale: None,
+            ropes: vec![config.rope.clone()],
             order: Order::Pre,
         },
         activation: Activation::Silu,
         layers: (0..config.layers).map(layer).collect(),
-        last_norm: Some(last),
+        repeats: 1,
+        last_norm: Some(NormRecipe::rms("model.norm", epsilon)),
     }
 }

@@ -19,15 +19,26 @@ impl Mask {
     /// Batches are padded on the right, so for a causal model padding is never before a real token
     /// and needs no mask of its own. Each of the `group` query heads that share a key head has its
     /// rows in turn.
-    pub fn new(layout: &Layout, seq: usize, causal: bool, group: usize, device: &Device) -> Self {
+    pub fn new(
+        layout: &Layout,
+        seq: usize,
+        (causal, window): (bool, Option<usize>),
+        group: usize,
+        device: &Device,
+    ) -> Self {
         let batch = layout.batch();
+        let far = move |query: usize, key: usize| {
+            window.is_some_and(|window| query.abs_diff(key) > window)
+        };
         let lengths: Vec<usize> = layout.own.iter().map(|own| layout.shared + own).collect();
         let (examples, hidden): (usize, Vec<bool>) = if causal {
-            let row = |row: usize| (0..seq).map(move |key| key > row % seq);
+            let row = |row: usize| (0..seq).map(move |key| key > row % seq || far(row % seq, key));
             (1, (0..group * seq).flat_map(row).collect())
         } else {
-            let row = move |length: usize| (0..seq).map(move |key| key >= length);
-            let rows = |length| (0..group * seq).flat_map(move |_| row(length));
+            let row = |length: usize, row: usize| {
+                (0..seq).map(move |key| key >= length || row < length && far(row, key))
+            };
+            let rows = |length| (0..group * seq).flat_map(move |at| row(length, at % seq));
             (batch, lengths.into_iter().flat_map(rows).collect())
         };
         if !hidden.contains(&true) {
@@ -38,7 +49,7 @@ impl Mask {
     }
 }
 
-/// `softmax(Q·Kᵀ / √head_dim) · V` for `heads = group · kv_heads` query heads, multiplied in `dtype`.
+/// `softmax(scale · Q·Kᵀ) · V` for `heads = group · kv_heads` query heads, multiplied in `dtype`.
 ///
 /// # Shapes
 /// - `queries`: `[batch, heads, seq, head_dim]`
@@ -49,6 +60,7 @@ pub fn attention(
     keys: Tensor<4>,
     values: Tensor<4>,
     mask: &Mask,
+    scale: f32,
     dtype: FloatDType,
 ) -> Tensor<2> {
     let [batch, heads, seq, head_dim] = queries.dims();
@@ -57,7 +69,7 @@ pub fn attention(
     let queries = queries.reshape([batch, kv_heads, group * seq, head_dim]);
     let (keys, values) = (keys.cast(dtype), values.cast(dtype));
     let scores = product(queries, keys.swap_dims(2, 3));
-    let mut scores = scores.div_scalar((head_dim as f64).sqrt());
+    let mut scores = scores.mul_scalar(scale);
     if let Some(hidden) = &mask.hidden {
         let hidden = hidden.clone().expand([batch, kv_heads, group * seq, seq]);
         scores = scores.mask_fill(hidden, f32::NEG_INFINITY);

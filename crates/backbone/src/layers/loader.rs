@@ -1,12 +1,12 @@
 //! Reading a family's tensors, with errors that name what was expected.
 
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
-use kernels::frozen::Frozen;
+use kernels::frozen::{Frozen, Values};
 
 use crate::device::is_cpu;
 use crate::error::LoadError;
-use crate::source::{Weights, nearest};
-use crate::transformer::Options;
+use crate::source::{Weights, nearest, resolve};
+use crate::transformer::{LinearRecipe, Options, Stored};
 
 /// Reads tensors of one source onto one device.
 pub struct Loader<'a> {
@@ -38,64 +38,106 @@ impl<'a> Loader<'a> {
         self.device
     }
 
-    /// One matrix, packed as it is stored, `[rows, columns]`.
-    pub fn frozen(&self, name: &str, rows: usize, columns: usize) -> Result<Frozen, LoadError> {
-        self.check(name, &[rows, columns])?;
-        Ok(Frozen::new(self.weights.read_values(name)?, rows, columns))
+    /// A linear layer's weight, packed as it is stored.
+    pub fn frozen(&self, linear: &LinearRecipe) -> Result<Frozen, LoadError> {
+        let LinearRecipe { out, inner, stored, .. } = *linear;
+        let name = self.find(&linear.weight, &linear.weight_shape())?;
+        let values = self.weights.read_values(&name)?;
+        let values = match (stored, values) {
+            (Stored::Whole, values) => values,
+            (_, Values::F32(all)) => Values::F32(part(&all, linear)),
+            (_, Values::Bf16(all)) => Values::Bf16(part(&all, linear)),
+            (_, Values::F16(all)) => Values::F16(part(&all, linear)),
+            // Groups run along a row of the file, which need not be a row of the part.
+            (_, Values::Grouped(_)) => Values::F32(part(&self.weights.read_vec(&name)?, linear)),
+        };
+        Ok(Frozen::new(values, out, inner))
+    }
+
+    /// A linear layer's bias, `[out]`.
+    pub fn bias(&self, linear: &LinearRecipe) -> Result<Option<Vec<f32>>, LoadError> {
+        let Some(name) = &linear.bias else { return Ok(None) };
+        let all = self.numbers(name, &[linear.bias_len()])?;
+        let out = linear.out;
+        Ok(Some(match linear.stored {
+            Stored::Whole => all,
+            Stored::Rows { first, .. } | Stored::Columns { first, .. } => {
+                all[first..first + out].to_vec()
+            }
+            Stored::Turns { block, which, of } => turns(&all, block, which, of),
+        }))
     }
 
     /// A vector or a matrix as plain numbers.
     pub fn numbers(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, LoadError> {
-        self.check(name, shape)?;
-        Ok(self.weights.read_vec(name)?)
+        Ok(self.weights.read_vec(&self.find(name, shape)?)?)
     }
 
     /// One vector, `[size]`.
     pub fn vector(&self, name: &str, size: usize) -> Result<Tensor<1>, LoadError> {
-        let values = self.numbers(name, &[size])?;
-        Ok(Tensor::from_data(TensorData::new(values, [size]), self.device))
+        Ok(self.tensor(self.numbers(name, &[size])?))
     }
 
-    /// One matrix, `[rows, columns]`.
-    pub fn matrix(&self, name: &str, rows: usize, columns: usize) -> Result<Tensor<2>, LoadError> {
-        self.stacked(&[(name, rows)], columns)
+    /// Numbers on the device.
+    pub fn tensor(&self, values: Vec<f32>) -> Tensor<1> {
+        let size = values.len();
+        Tensor::from_data(TensorData::new(values, [size]), self.device)
     }
 
-    /// Several matrices on top of each other, `[sum of rows, columns]`: projections that share an
-    /// input become one product.
-    pub fn stacked(&self, parts: &[(&str, usize)], columns: usize) -> Result<Tensor<2>, LoadError> {
-        let total: usize = parts.iter().map(|(_, rows)| rows).sum();
+    /// Several linear layers' weights on top of each other, `[sum of rows, in]`: projections that share
+    /// an input become one product.
+    pub fn stacked(&self, parts: &[&LinearRecipe]) -> Result<Tensor<2>, LoadError> {
+        let total: usize = parts.iter().map(|part| part.out).sum();
+        let columns = parts.first().map_or(0, |part| part.inner);
         // Shapes are checked before anything is allocated: a config cannot ask for more memory
         // than the file has numbers.
-        for (name, rows) in parts {
-            self.check(name, &[*rows, columns])?;
-        }
+        let find = |linear: &&LinearRecipe| self.find(&linear.weight, &linear.weight_shape());
+        let names: Vec<String> = parts.iter().map(find).collect::<Result<_, _>>()?;
         let mut values = vec![0.0; total * columns];
         let mut rest = values.as_mut_slice();
-        for (name, rows) in parts {
-            let (part, after) = rest.split_at_mut(rows * columns);
-            self.weights.read_f32(name, part)?;
+        for (linear, name) in parts.iter().zip(&names) {
+            let (to, after) = rest.split_at_mut(linear.out * columns);
+            match linear.stored {
+                Stored::Whole => self.weights.read_f32(name, to)?,
+                _ => to.copy_from_slice(&part(&self.weights.read_vec(name)?, linear)),
+            }
             rest = after;
         }
         let values = TensorData::new(values, [total, columns]);
         Ok(Tensor::<2>::from_data(values, self.device).cast(self.dtype))
     }
 
-    fn check(&self, name: &str, expected: &[usize]) -> Result<(), LoadError> {
-        match self.weights.shape(name) {
-            Some(found) if found == expected => Ok(()),
-            Some(found) => Err(LoadError::Shape {
-                file: self.weights.path().to_owned(),
-                name: name.to_owned(),
-                expected: expected.to_vec(),
-                found,
-            }),
-            None => Err(LoadError::MissingTensor {
-                file: self.weights.path().to_owned(),
-                name: name.to_owned(),
-                nearest: nearest(name, self.weights.names().iter().map(String::as_str))
-                    .map(str::to_owned),
-            }),
+    /// The name in the file of a tensor that has to be there, in this shape.
+    fn find(&self, name: &str, expected: &[usize]) -> Result<String, LoadError> {
+        let file = || self.weights.path().to_owned();
+        let Some(found) = resolve(self.weights, name) else {
+            let names = self.weights.names();
+            let nearest = nearest(name, names.iter().map(String::as_str)).map(str::to_owned);
+            return Err(LoadError::MissingTensor { file: file(), name: name.to_owned(), nearest });
+        };
+        let shape = self.weights.shape(&found).unwrap_or_default();
+        if shape == expected {
+            return Ok(found);
         }
+        let expected = expected.to_vec();
+        Err(LoadError::Shape { file: file(), name: found, expected, found: shape })
     }
+}
+
+/// A linear layer's weight out of the tensor that holds it.
+fn part<T: Copy>(all: &[T], linear: &LinearRecipe) -> Vec<T> {
+    let LinearRecipe { out, inner, .. } = *linear;
+    match linear.stored {
+        Stored::Whole => all.to_vec(),
+        Stored::Rows { first, .. } => all[first * inner..(first + out) * inner].to_vec(),
+        Stored::Columns { first, of } => (first..first + out)
+            .flat_map(|column| all[column..].iter().step_by(of).copied())
+            .collect(),
+        Stored::Turns { block, which, of } => turns(all, block * inner, which, of),
+    }
+}
+
+/// Of every `of` blocks of `size` the one of number `which`.
+fn turns<T: Copy>(all: &[T], size: usize, which: usize, of: usize) -> Vec<T> {
+    all.chunks_exact(size).skip(which).step_by(of).flatten().copied().collect()
 }

@@ -16,6 +16,7 @@ pub mod gguf;
 mod hf_dir;
 mod identity;
 mod mapped;
+mod names;
 mod safetensors;
 
 use std::path::{Path, PathBuf};
@@ -27,6 +28,7 @@ pub use dtype::Dtype;
 pub use error::SourceError;
 pub(crate) use error::{nearest, nearest_hint};
 pub use identity::Identity;
+pub(crate) use names::resolve;
 
 use crate::tokenizer::Tokenizer;
 

@@ -31,7 +31,7 @@ impl Input {
     /// # Errors
     /// Tensors that are missing or of another shape.
     pub fn load(description: &Description, loader: &Loader<'_>) -> Result<Option<Self>, LoadError> {
-        let hidden = description.recipe.shape.hidden;
+        let hidden = description.embeddings.inner;
         let added = added(description, loader)?;
         let norm = description.input.norm.as_ref();
         if added.is_none() && norm.is_none() {
@@ -80,7 +80,7 @@ impl Input {
 
 /// What is added to the row at each position, `[positions, hidden]`.
 fn added(description: &Description, loader: &Loader<'_>) -> Result<Option<Vec<f32>>, LoadError> {
-    let (hidden, count) = (description.recipe.shape.hidden, description.max_positions);
+    let (hidden, count) = (description.embeddings.inner, description.max_positions);
     let InputRecipe { positions, segments, .. } = &description.input;
     let mut added = match positions {
         Some(positions) => {

@@ -13,7 +13,10 @@ pub struct TransformerLm {
     objective: Objective,
     /// `[vocab, hidden]`
     embeddings: Table,
+    scale: Option<f64>,
     input: Option<Input>,
+    /// From an embedding's width to the layers'.
+    project: Option<Table>,
     transformer: Transformer,
     transform: Option<Transform>,
     /// `[vocab, hidden]`, the embeddings once more if they are tied.
@@ -34,19 +37,22 @@ impl TransformerLm {
         options: Options,
     ) -> Result<Self, LoadError> {
         let (vocab, hidden) = (description.embeddings.out, description.embeddings.inner);
-        let embeddings = Table::load(loader, &description.embeddings.weight, vocab, hidden)?;
+        let embeddings = Table::load(loader, &description.embeddings)?;
         let mut head = match &description.head {
-            Some(head) => Table::load(loader, &head.weight, vocab, hidden)?,
+            Some(head) => Table::load(loader, head)?,
             None => embeddings.clone(),
         };
         if let Some(bias) = &description.head_bias {
             head = head.with_bias(loader, bias)?;
         }
         let transform = description.transform.as_ref();
+        let project = description.input.project.as_ref();
         Ok(Self {
             objective: description.objective,
             embeddings,
+            scale: description.embedding_scale,
             input: Input::load(description, loader)?,
+            project: project.map(|project| Table::load(loader, project)).transpose()?,
             transform: transform.map(|recipe| Transform::load(recipe, loader)).transpose()?,
             transformer: Transformer::load(&description.recipe, loader, options)?,
             head,
@@ -54,6 +60,15 @@ impl TransformerLm {
             hidden,
             max_positions: description.max_positions,
         })
+    }
+}
+
+impl TransformerLm {
+    fn scaled(&self, rows: Tensor<2>) -> Tensor<2> {
+        match self.scale {
+            Some(scale) => rows.mul_scalar(scale),
+            None => rows,
+        }
     }
 }
 
@@ -83,17 +98,21 @@ impl LanguageModel for TransformerLm {
     }
 
     fn word_embeddings(&self) -> Tensor<2> {
-        self.embeddings.all()
+        self.scaled(self.embeddings.all())
     }
 
     fn embed(&self, ids: &[u32]) -> Tensor<2> {
-        self.embeddings.rows(ids)
+        self.scaled(self.embeddings.rows(ids))
     }
 
     fn encode(&self, embeddings: Tensor<2>, layout: &Layout) -> Tensor<2> {
         let x = match &self.input {
             Some(input) => input.forward(embeddings, layout),
             None => embeddings,
+        };
+        let x = match &self.project {
+            Some(project) => project.scores(x),
+            None => x,
         };
         let x = self.transformer.forward(x, layout);
         match &self.transform {

@@ -7,6 +7,7 @@ use kernels::frozen::Frozen;
 use kernels::loss::cross_entropy;
 use kernels::profile::{Stage, timed};
 
+use super::LinearRecipe;
 use crate::error::LoadError;
 use crate::fused::{Function, Pullback, apply};
 use crate::layers::Loader;
@@ -26,13 +27,9 @@ impl std::fmt::Debug for Matrix {
 }
 
 impl Matrix {
-    pub fn load(
-        loader: &Loader<'_>,
-        name: &str,
-        out: usize,
-        inner: usize,
-    ) -> Result<Self, LoadError> {
-        Ok(Self { weight: Arc::new(loader.frozen(name, out, inner)?), bias: None })
+    pub fn load(loader: &Loader<'_>, linear: &LinearRecipe) -> Result<Self, LoadError> {
+        let bias = loader.bias(linear)?.map(Into::into);
+        Ok(Self { weight: Arc::new(loader.frozen(linear)?), bias })
     }
 
     pub fn with_bias(self, bias: Vec<f32>) -> Self {

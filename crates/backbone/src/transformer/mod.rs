@@ -25,8 +25,8 @@ use ptuning_core::language_model::Layout;
 use input::Input;
 pub use language_model::TransformerLm;
 pub use recipe::{
-    Description, InputRecipe, LayerRecipe, LinearRecipe, NormRecipe, PositionRecipe, Recipe,
-    TransformRecipe,
+    Description, InputRecipe, LayerRecipe, LinearRecipe, NormKind, NormRecipe, PositionRecipe,
+    Recipe, Stored, TransformRecipe,
 };
 pub use table::Table;
 use transform::Transform;

@@ -4,11 +4,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::tensor::Tensor;
 use kernels::norm::Norm;
-use kernels::stack::{FeedForward, Layer, Linear, Memory, Past, Plan, Stack, Tape};
+use kernels::stack::{FeedForward, Layer, Linear, Memory, Past, Plan, Shape, Stack, Tape};
 use ptuning_core::language_model::Layout;
 use rayon::prelude::*;
 
-use super::{LayerRecipe, LinearRecipe, NormRecipe, Options, Recipe};
+use super::recipe::gain;
+use super::{LayerRecipe, LinearRecipe, NormKind, NormRecipe, Options, Recipe};
 use crate::error::LoadError;
 use crate::fused::{Function, Pullback, apply};
 use crate::layers::Loader;
@@ -37,6 +38,8 @@ impl Layers {
             .collect::<Result<_, _>>()?;
         let hidden = recipe.shape.hidden;
         let last = recipe.last_norm.as_ref().map(|norm| load_norm(norm, hidden, loader));
+        let layers = layers.into_iter().map(Arc::new);
+        let layers = layers.flat_map(|layer| std::iter::repeat_n(layer, recipe.repeats)).collect();
         let stack = Stack::new(recipe.shape.clone(), layers, last.transpose()?);
         Ok(Self(Arc::new(Packed { stack, past: Mutex::default() })))
     }
@@ -88,11 +91,24 @@ fn load_layer(
     recipe: &Recipe,
     loader: &Loader<'_>,
 ) -> Result<Layer, LoadError> {
-    let linear = |linear: &LinearRecipe| load_linear(linear, loader);
-    let norm = |norm: &NormRecipe| load_norm(norm, recipe.shape.hidden, loader);
+    let Shape { hidden, head_dim, .. } = recipe.shape;
+    let linear = |linear: &LinearRecipe| -> Result<Linear, LoadError> {
+        Ok(Linear { weight: loader.frozen(linear)?, bias: loader.bias(linear)? })
+    };
+    let norm = |norm: &NormRecipe| load_norm(norm, hidden, loader);
+    let both = |norms: &Option<[NormRecipe; 2]>, width| -> Result<Option<[Norm; 2]>, LoadError> {
+        let Some([first, second]) = norms else { return Ok(None) };
+        Ok(Some([load_norm(first, width, loader)?, load_norm(second, width, loader)?]))
+    };
     let (up, down, activation) = (linear(&layer.up)?, linear(&layer.down)?, recipe.activation);
     Ok(Layer {
-        attention_norm: norm(&layer.attention_norm)?,
+        attention_norm: match &layer.attention_norm {
+            Some(recipe) => norm(recipe)?,
+            None => Norm::Identity { width: hidden },
+        },
+        head_norms: both(&layer.head_norms, head_dim)?,
+        rope: layer.rope,
+        window: layer.window,
         query: linear(&layer.query)?,
         key: linear(&layer.key)?,
         value: linear(&layer.value)?,
@@ -102,22 +118,22 @@ fn load_layer(
             Some(gate) => FeedForward::Gated { gate: linear(gate)?, up, down, activation },
             None => FeedForward::Plain { up, down, activation },
         },
+        sandwich: both(&layer.sandwich, hidden)?,
     })
 }
 
-fn load_linear(linear: &LinearRecipe, loader: &Loader<'_>) -> Result<Linear, LoadError> {
-    let bias = linear.bias.as_ref().map(|bias| loader.numbers(bias, &[linear.out])).transpose()?;
-    let weight = loader.frozen(&linear.weight, linear.out, linear.inner)?;
-    Ok(Linear { weight, bias })
-}
-
 /// Reads a norm's vectors.
-pub fn load_norm(norm: &NormRecipe, hidden: usize, loader: &Loader<'_>) -> Result<Norm, LoadError> {
-    let gain = loader.numbers(&norm.gain, &[hidden])?;
-    let epsilon = norm.epsilon as f32;
-    Ok(match &norm.bias {
-        Some(bias) => Norm::Layer { gain, bias: loader.numbers(bias, &[hidden])?, epsilon },
-        None => Norm::Rms { gain, epsilon },
+pub fn load_norm(norm: &NormRecipe, width: usize, loader: &Loader<'_>) -> Result<Norm, LoadError> {
+    let (gain, epsilon) = (gain(norm, width, loader)?, norm.epsilon as f32);
+    Ok(match norm.kind {
+        NormKind::Rms | NormKind::RmsOffByOne => Norm::Rms { gain, epsilon },
+        NormKind::Layer => {
+            let bias = match &norm.bias {
+                Some(bias) => loader.numbers(bias, &[width])?,
+                None => vec![0.0; width],
+            };
+            Norm::Layer { gain, bias, epsilon }
+        }
     })
 }
 

@@ -1,39 +1,163 @@
 //! What a transformer consists of, and under which names its weights are found: all that a decoder or
 //! encoder family has to say about itself.
 
+use std::collections::HashSet;
+
 use kernels::activation::Activation;
 use kernels::stack::Shape;
 use ptuning_core::language_model::Objective;
 
+use crate::error::LoadError;
+use crate::layers::Loader;
+
+/// Where in its tensor a matrix `[out, in]` stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stored {
+    /// It is the tensor.
+    Whole,
+    /// Rows from `first` on, of `of`: several projections of one input on top of each other.
+    Rows {
+        /// First row.
+        first: usize,
+        /// Rows of the tensor.
+        of: usize,
+    },
+    /// Columns from `first` on, of `of`, of a tensor that is transposed: `[in, of]` (GPT-2's Conv1D).
+    Columns {
+        /// First column.
+        first: usize,
+        /// Columns of the tensor.
+        of: usize,
+    },
+    /// Rows in blocks of `block`, of every `of` blocks the one of this number: projections that take
+    /// turns head by head (GPT-NeoX).
+    Turns {
+        /// Rows of a block.
+        block: usize,
+        /// Which block of each turn.
+        which: usize,
+        /// Blocks of a turn.
+        of: usize,
+    },
+}
+
 /// A linear layer's tensors.
 #[derive(Debug, Clone)]
 pub struct LinearRecipe {
-    /// Name of the weight, `[out, in]`.
+    /// Name of the tensor that holds the weight, `[out, in]`.
     pub weight: String,
-    /// Name of the bias, `[out]`.
+    /// Name of the tensor that holds the bias, `[out]`, at the rows where the weight's are.
     pub bias: Option<String>,
+    /// Where in its tensor the weight stands.
+    pub stored: Stored,
     /// Numbers that it gives for a row.
     pub out: usize,
     /// Numbers of a row that it takes.
     pub inner: usize,
 }
 
+impl LinearRecipe {
+    /// The tensors `{name}.weight` and `{name}.bias`, whole.
+    pub fn new(name: &str, out: usize, inner: usize) -> Self {
+        let (weight, bias) = (format!("{name}.weight"), Some(format!("{name}.bias")));
+        Self { weight, bias, stored: Stored::Whole, out, inner }
+    }
+
+    /// The same without a bias.
+    pub fn without_bias(self) -> Self {
+        Self { bias: None, ..self }
+    }
+
+    /// The same as a part of its tensors.
+    pub fn stored(self, stored: Stored) -> Self {
+        Self { stored, ..self }
+    }
+
+    /// Shape of the tensor that holds the weight.
+    pub fn weight_shape(&self) -> [usize; 2] {
+        let Self { out, inner, .. } = *self;
+        match self.stored {
+            Stored::Whole => [out, inner],
+            Stored::Rows { of, .. } => [of, inner],
+            Stored::Columns { of, .. } => [inner, of],
+            Stored::Turns { of, .. } => [of * out, inner],
+        }
+    }
+
+    /// Length of the tensor that holds the bias.
+    pub fn bias_len(&self) -> usize {
+        match self.stored {
+            Stored::Whole => self.out,
+            Stored::Rows { of, .. } | Stored::Columns { of, .. } => of,
+            Stored::Turns { of, .. } => of * self.out,
+        }
+    }
+}
+
+/// Which norm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NormKind {
+    /// By the root mean square.
+    Rms,
+    /// The same, with gains stored less one (Gemma).
+    RmsOffByOne,
+    /// By mean and variance.
+    Layer,
+}
+
 /// A norm's tensors.
 #[derive(Debug, Clone)]
 pub struct NormRecipe {
-    /// Name of the gain, `[hidden]`.
+    /// Which it is.
+    pub kind: NormKind,
+    /// Name of the gain.
     pub gain: String,
-    /// Name of the bias, `[hidden]`: layer normalisation; without one, root mean square.
+    /// Name of the bias, if there is one.
     pub bias: Option<String>,
     /// ε
     pub epsilon: f64,
 }
 
+impl NormRecipe {
+    /// Root-mean-square normalisation by `{name}.weight`.
+    pub fn rms(name: &str, epsilon: f64) -> Self {
+        Self { kind: NormKind::Rms, gain: format!("{name}.weight"), bias: None, epsilon }
+    }
+
+    /// Layer normalisation by `{name}.weight` and `{name}.bias`.
+    pub fn layer(name: &str, epsilon: f64) -> Self {
+        let (gain, bias) = (format!("{name}.weight"), Some(format!("{name}.bias")));
+        Self { kind: NormKind::Layer, gain, bias, epsilon }
+    }
+}
+
+/// A norm's gains as they are multiplied with, `[width]`.
+///
+/// # Errors
+/// A tensor that is missing or of another shape.
+pub(super) fn gain(
+    norm: &NormRecipe,
+    width: usize,
+    loader: &Loader<'_>,
+) -> Result<Vec<f32>, LoadError> {
+    let mut gain = loader.numbers(&norm.gain, &[width])?;
+    if norm.kind == NormKind::RmsOffByOne {
+        gain.iter_mut().for_each(|gain| *gain += 1.0);
+    }
+    Ok(gain)
+}
+
 /// One layer.
 #[derive(Debug, Clone)]
 pub struct LayerRecipe {
-    /// Before attention, or after its residual.
-    pub attention_norm: NormRecipe,
+    /// Before attention, or after its residual; none where attention reads its input as it is.
+    pub attention_norm: Option<NormRecipe>,
+    /// Of each head's queries and keys.
+    pub head_norms: Option<[NormRecipe; 2]>,
+    /// Which of the shape's ropes turns queries and keys.
+    pub rope: Option<usize>,
+    /// How many positions away a key may stand from its query.
+    pub window: Option<usize>,
     /// Queries.
     pub query: LinearRecipe,
     /// Keys.
@@ -50,6 +174,8 @@ pub struct LayerRecipe {
     pub up: LinearRecipe,
     /// Out of it.
     pub down: LinearRecipe,
+    /// Of what attention and the feed-forward network add.
+    pub sandwich: Option<[NormRecipe; 2]>,
 }
 
 /// A stack of layers.
@@ -61,6 +187,8 @@ pub struct Recipe {
     pub activation: Activation,
     /// The layers, first one first.
     pub layers: Vec<LayerRecipe>,
+    /// How often each layer stands in the stack, one after the other (ALBERT shares them).
+    pub repeats: usize,
     /// Behind the last layer.
     pub last_norm: Option<NormRecipe>,
 }
@@ -68,7 +196,7 @@ pub struct Recipe {
 /// Rows of a table, each of which is added to what stands at a position.
 #[derive(Debug, Clone)]
 pub struct PositionRecipe {
-    /// Name of the table, `[skipped + positions, hidden]`.
+    /// Name of the table, `[skipped + positions, width]`.
     pub table: String,
     /// Rows in front that belong to no position.
     pub skipped: usize,
@@ -83,12 +211,14 @@ pub struct InputRecipe {
     pub segments: Option<(String, usize)>,
     /// Behind the sums.
     pub norm: Option<NormRecipe>,
+    /// From an embedding's width to that of the layers.
+    pub project: Option<LinearRecipe>,
 }
 
 /// What stands between the last layer and the head: `norm(f(W·x + b))`.
 #[derive(Debug, Clone)]
 pub struct TransformRecipe {
-    /// W and b, `[hidden, hidden]`.
+    /// W and b, `[width, hidden]`.
     pub dense: LinearRecipe,
     /// f
     pub activation: Activation,
@@ -101,15 +231,17 @@ pub struct TransformRecipe {
 pub struct Description {
     /// Left to right, or both ways.
     pub objective: Objective,
-    /// Word embeddings, `[vocab, hidden]`.
+    /// Word embeddings, `[vocab, width]`.
     pub embeddings: LinearRecipe,
+    /// What word embeddings are multiplied by.
+    pub embedding_scale: Option<f64>,
     /// From embeddings to the first layer.
     pub input: InputRecipe,
     /// The layers.
     pub recipe: Recipe,
     /// From the last layer to the head.
     pub transform: Option<TransformRecipe>,
-    /// The head, `[vocab, hidden]`; the embeddings where there is none.
+    /// The head, `[vocab, width]`; the embeddings where there is none.
     pub head: Option<LinearRecipe>,
     /// Added to every row of logits, `[vocab]`.
     pub head_bias: Option<String>,
@@ -125,30 +257,40 @@ impl Description {
             [query, key, value, output, up, down].into_iter().chain(gate)
         });
         let transform = self.transform.as_ref().map(|transform| &transform.dense);
-        layers.chain([&self.embeddings]).chain(transform).chain(&self.head)
+        let project = &self.input.project;
+        layers.chain([&self.embeddings]).chain(project).chain(transform).chain(&self.head)
     }
 
     /// Every tensor that is held as plain numbers, by name, with its shape.
     pub fn numbers(&self) -> Vec<(&str, Vec<usize>)> {
-        let hidden = self.recipe.shape.hidden;
-        let norms = self
-            .recipe
-            .layers
-            .iter()
-            .flat_map(|layer| [&layer.attention_norm, &layer.feed_forward_norm]);
-        let norms = norms.chain(&self.recipe.last_norm).chain(&self.input.norm);
-        let norms = norms.chain(self.transform.as_ref().map(|transform| &transform.norm));
-        let norms = norms.flat_map(|norm| [Some(&norm.gain), norm.bias.as_ref()]);
-        let norms = norms.flatten().map(|name| (name.as_str(), vec![hidden]));
-        let biases =
-            self.matrices().map(|linear| Some((linear.bias.as_deref()?, vec![linear.out])));
-        let vocab = vec![self.embeddings.out];
-        let head = self.head_bias.iter().map(|name| (name.as_str(), vocab.clone()));
-        let positions = self.input.positions.iter().map(|positions| {
-            (positions.table.as_str(), vec![positions.skipped + self.max_positions, hidden])
-        });
-        let segments = &self.input.segments;
-        let segments = segments.iter().map(|(name, rows)| (name.as_str(), vec![*rows, hidden]));
-        norms.chain(biases.flatten()).chain(head).chain(positions).chain(segments).collect()
+        let Shape { hidden, head_dim, .. } = self.recipe.shape;
+        let (vocab, width) = (self.embeddings.out, self.embeddings.inner);
+        let mut norms: Vec<(&NormRecipe, usize)> = Vec::new();
+        for layer in &self.recipe.layers {
+            let wide = layer.attention_norm.iter().chain([&layer.feed_forward_norm]);
+            norms.extend(wide.chain(layer.sandwich.iter().flatten()).map(|norm| (norm, hidden)));
+            norms.extend(layer.head_norms.iter().flatten().map(|norm| (norm, head_dim)));
+        }
+        norms.extend(self.recipe.last_norm.iter().map(|norm| (norm, hidden)));
+        let transform = self.transform.iter().map(|transform| &transform.norm);
+        norms.extend(self.input.norm.iter().chain(transform).map(|norm| (norm, width)));
+        let mut numbers = Vec::new();
+        for (norm, width) in norms {
+            let names = [Some(&norm.gain), norm.bias.as_ref()].into_iter().flatten();
+            numbers.extend(names.map(|name| (name.as_str(), vec![width])));
+        }
+        for linear in self.matrices() {
+            numbers.extend(linear.bias.iter().map(|bias| (bias.as_str(), vec![linear.bias_len()])));
+        }
+        numbers.extend(self.head_bias.iter().map(|name| (name.as_str(), vec![vocab])));
+        if let Some(PositionRecipe { table, skipped }) = &self.input.positions {
+            numbers.push((table, vec![skipped + self.max_positions, width]));
+        }
+        let segments = self.input.segments.iter();
+        numbers.extend(segments.map(|(name, rows)| (name.as_str(), vec![*rows, width])));
+        // Parts of one tensor share its bias.
+        let mut seen = HashSet::new();
+        numbers.retain(|(name, _)| seen.insert(*name));
+        numbers
     }
 }

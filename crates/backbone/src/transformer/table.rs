@@ -3,6 +3,7 @@
 use burn::tensor::{Device, FloatDType, Tensor};
 use ptuning_core::objective::cross_entropy_backward;
 
+use super::LinearRecipe;
 #[cfg(feature = "flex")]
 use super::matrix::Matrix;
 use crate::error::LoadError;
@@ -20,23 +21,18 @@ pub enum Table {
 }
 
 impl Table {
-    /// Reads a table, `[vocab, hidden]`.
+    /// Reads a table, `[vocab, hidden]`, and its bias if it has one.
     ///
     /// # Errors
     /// A tensor that is missing or of another shape.
-    pub fn load(
-        loader: &Loader<'_>,
-        name: &str,
-        vocab: usize,
-        hidden: usize,
-    ) -> Result<Self, LoadError> {
+    pub fn load(loader: &Loader<'_>, linear: &LinearRecipe) -> Result<Self, LoadError> {
         match loader.is_packed() {
             #[cfg(feature = "flex")]
-            true => {
-                let matrix = Matrix::load(loader, name, vocab, hidden)?;
-                Ok(Self::Packed(matrix, loader.device().clone()))
+            true => Ok(Self::Packed(Matrix::load(loader, linear)?, loader.device().clone())),
+            _ => {
+                let bias = loader.bias(linear)?.map(|bias| loader.tensor(bias));
+                Ok(Self::Tensor(loader.stacked(&[linear])?, bias))
             }
-            _ => Ok(Self::Tensor(loader.matrix(name, vocab, hidden)?, None)),
         }
     }
 

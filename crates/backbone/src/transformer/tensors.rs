@@ -6,7 +6,8 @@ use kernels::activation::Activation;
 use kernels::stack::{Order, Shape};
 use ptuning_core::language_model::Layout;
 
-use super::{LayerRecipe, LinearRecipe, NormRecipe, Options, Recipe};
+use super::recipe::gain;
+use super::{LayerRecipe, LinearRecipe, NormKind, NormRecipe, Options, Recipe};
 use crate::device::is_cpu;
 use crate::error::LoadError;
 use crate::layers::{LayerNorm, Linear, Loader, Mask, RmsNorm, Rotary, attention};
@@ -36,7 +37,10 @@ pub enum Norm {
 
 #[derive(Debug, Clone)]
 struct Layer {
-    attention_norm: Norm,
+    attention_norm: Option<Norm>,
+    head_norms: Option<[Norm; 2]>,
+    rope: Option<usize>,
+    window: Option<usize>,
     /// Queries, keys and values of one input, one product.
     qkv: Linear,
     output: Linear,
@@ -44,16 +48,21 @@ struct Layer {
     /// Gate (if there is one) and up of one input, one product.
     gate_up: Linear,
     down: Linear,
+    sandwich: Option<[Norm; 2]>,
 }
 
 impl Norm {
     pub fn load(norm: &NormRecipe, hidden: usize, loader: &Loader<'_>) -> Result<Self, LoadError> {
-        let gain = loader.vector(&norm.gain, hidden)?;
-        Ok(match &norm.bias {
-            Some(bias) => {
-                Self::Layer(LayerNorm::new(gain, loader.vector(bias, hidden)?, norm.epsilon))
+        let gain = loader.tensor(gain(norm, hidden, loader)?);
+        Ok(match norm.kind {
+            NormKind::Rms | NormKind::RmsOffByOne => Self::Rms(RmsNorm::new(gain, norm.epsilon)),
+            NormKind::Layer => {
+                let bias = match &norm.bias {
+                    Some(bias) => loader.vector(bias, hidden)?,
+                    None => loader.tensor(vec![0.0; hidden]),
+                };
+                Self::Layer(LayerNorm::new(gain, bias, norm.epsilon))
             }
-            None => Self::Rms(RmsNorm::new(gain, norm.epsilon)),
         })
     }
 
@@ -67,27 +76,41 @@ impl Norm {
 
 /// Several projections of one input as one.
 fn stacked(parts: &[&LinearRecipe], loader: &Loader<'_>) -> Result<Linear, LoadError> {
-    let weights: Vec<(&str, usize)> =
-        parts.iter().map(|part| (part.weight.as_str(), part.out)).collect();
-    let weight = loader.stacked(&weights, parts.first().map_or(0, |part| part.inner))?;
-    let biases = parts.iter().filter_map(|part| Some((part.bias.as_deref()?, part.out)));
-    let biases: Vec<Tensor<1>> =
-        biases.map(|(name, out)| loader.vector(name, out)).collect::<Result<_, _>>()?;
-    let linear = Linear::new(weight);
-    Ok(if biases.is_empty() { linear } else { linear.with_bias(Tensor::cat(biases, 0)) })
+    let linear = Linear::new(loader.stacked(parts)?);
+    let biases = parts.iter().map(|part| loader.bias(part));
+    let biases: Vec<Vec<f32>> = biases.filter_map(Result::transpose).collect::<Result<_, _>>()?;
+    Ok(if biases.is_empty() { linear } else { linear.with_bias(loader.tensor(biases.concat())) })
 }
 
 impl Layer {
     fn load(layer: &LayerRecipe, shape: &Shape, loader: &Loader<'_>) -> Result<Self, LoadError> {
         let gate_up: Vec<&LinearRecipe> = layer.gate.iter().chain([&layer.up]).collect();
+        let norm = |norm: &NormRecipe| Norm::load(norm, shape.hidden, loader);
+        let both = |norms: &Option<[NormRecipe; 2]>, width| match norms {
+            Some([a, b]) => {
+                Ok(Some([Norm::load(a, width, loader)?, Norm::load(b, width, loader)?]))
+            }
+            None => Ok::<_, LoadError>(None),
+        };
         Ok(Self {
-            attention_norm: Norm::load(&layer.attention_norm, shape.hidden, loader)?,
+            attention_norm: layer.attention_norm.as_ref().map(norm).transpose()?,
+            head_norms: both(&layer.head_norms, shape.head_dim)?,
+            rope: layer.rope,
+            window: layer.window,
             qkv: stacked(&[&layer.query, &layer.key, &layer.value], loader)?,
             output: stacked(&[&layer.output], loader)?,
-            feed_forward_norm: Norm::load(&layer.feed_forward_norm, shape.hidden, loader)?,
+            feed_forward_norm: norm(&layer.feed_forward_norm)?,
             gate_up: stacked(&gate_up, loader)?,
             down: stacked(&[&layer.down], loader)?,
+            sandwich: both(&layer.sandwich, shape.hidden)?,
         })
+    }
+
+    fn input(&self, x: Tensor<2>) -> Tensor<2> {
+        match &self.attention_norm {
+            Some(norm) => norm.forward(x),
+            None => x,
+        }
     }
 }
 
@@ -95,15 +118,17 @@ impl Layer {
 struct Pass {
     batch: usize,
     seq: usize,
-    rotary: Option<Rotary>,
-    mask: Mask,
+    rotaries: Vec<Rotary>,
+    /// By what a layer sees.
+    masks: Vec<(Option<usize>, Mask)>,
 }
 
 impl Layers {
     pub fn load(recipe: &Recipe, loader: &Loader<'_>) -> Result<Self, LoadError> {
         let shape = recipe.shape.clone();
         let layers = recipe.layers.iter().map(|layer| Layer::load(layer, &shape, loader));
-        let layers = layers.collect::<Result<_, _>>()?;
+        let layers = layers.collect::<Result<Vec<_>, _>>()?.into_iter();
+        let layers = layers.flat_map(|layer| std::iter::repeat_n(layer, recipe.repeats)).collect();
         let last = recipe.last_norm.as_ref();
         let last_norm = last.map(|norm| Norm::load(norm, shape.hidden, loader)).transpose()?;
         Ok(Self {
@@ -123,35 +148,54 @@ impl Layers {
             let count = rows.len();
             Tensor::<1, Int>::from_data(TensorData::new(rows, [count]), &device)
         };
-        let Shape { heads, kv_heads, head_dim, rope_theta, causal, .. } = self.shape;
-        let pass = Pass {
-            batch,
-            seq,
-            rotary: rope_theta.map(|theta| Rotary::new(seq, head_dim, theta, &device)),
-            mask: Mask::new(layout, seq, causal, heads / kv_heads, &device),
-        };
+        let Shape { heads, kv_heads, causal, .. } = self.shape;
+        let mut masks: Vec<(Option<usize>, Mask)> = Vec::new();
+        for layer in &self.layers {
+            if masks.iter().all(|(window, _)| *window != layer.window) {
+                let sight = (causal, layer.window);
+                let mask = Mask::new(layout, seq, sight, heads / kv_heads, &device);
+                masks.push((layer.window, mask));
+            }
+        }
+        let rotary = |rope| Rotary::new(seq, rope, &device);
+        let rotaries = self.shape.ropes.iter().map(rotary).collect();
+        let pass = Pass { batch, seq, rotaries, masks };
         let answers = (layout.answers.iter())
             .map(|&(example, position)| (example * seq + position) as i64)
             .collect();
         let answers = indices(answers);
         let mut x = x.select(0, indices(padded_rows(layout, seq)));
-        let post = self.shape.order == Order::Post;
+        let order = self.shape.order;
         for (index, layer) in self.layers.iter().enumerate() {
-            let input = if post { x.clone() } else { layer.attention_norm.forward(x.clone()) };
+            let input = if order == Order::Post { x.clone() } else { layer.input(x.clone()) };
             let mut context = self.attend(layer, input, &pass);
             // After the last attention only the answer rows matter.
             if options.answer_rows && index + 1 == self.layers.len() {
                 x = x.select(0, answers.clone());
                 context = context.select(0, answers.clone());
             }
-            x = x + layer.output.forward(context);
-            if post {
-                x = layer.attention_norm.forward(x);
-                x = layer.feed_forward_norm.forward(x.clone() + self.feed_forward(layer, x));
-            } else {
-                let input = layer.feed_forward_norm.forward(x.clone());
-                x = x + self.feed_forward(layer, input);
-            }
+            let attended = layer.output.forward(context);
+            let norm = |x: Tensor<2>| layer.feed_forward_norm.forward(x);
+            x = match (order, &layer.sandwich) {
+                (Order::Post, _) => {
+                    let x = layer.input(x + attended);
+                    norm(x.clone() + self.feed_forward(layer, x))
+                }
+                (Order::Parallel, _) => {
+                    let fed = self.feed_forward(layer, norm(x.clone()));
+                    x + attended + fed
+                }
+                (Order::Sandwich, Some([first, second])) => {
+                    let x = x + first.forward(attended);
+                    let fed = self.feed_forward(layer, norm(x.clone()));
+                    x + second.forward(fed)
+                }
+                (Order::Pre | Order::Sandwich, _) => {
+                    let x = x + attended;
+                    let fed = self.feed_forward(layer, norm(x.clone()));
+                    x + fed
+                }
+            };
         }
         if !options.answer_rows {
             x = x.select(0, answers);
@@ -169,15 +213,25 @@ impl Layers {
         let Shape { heads, kv_heads, head_dim, .. } = self.shape;
         let qkv = layer.qkv.forward(x);
         let qkv = qkv.reshape([pass.batch, pass.seq, heads + 2 * kv_heads, head_dim]);
-        let turned = qkv.clone().narrow(2, 0, heads + kv_heads);
-        let turned = match &pass.rotary {
-            Some(rotary) => rotary.forward(turned),
-            None => turned,
+        let rotary = layer.rope.map(|rope| &pass.rotaries[rope]);
+        let part = |first, count, which: Option<usize>| {
+            let mut part = qkv.clone().narrow(2, first, count);
+            if let (Some(which), Some(norms)) = (which, &layer.head_norms) {
+                let rows = part.reshape([pass.batch * pass.seq * count, head_dim]);
+                let rows = norms[which].forward(rows);
+                part = rows.reshape([pass.batch, pass.seq, count, head_dim]);
+            }
+            if let (Some(_), Some(rotary)) = (which, rotary) {
+                part = rotary.forward(part);
+            }
+            part.swap_dims(1, 2)
         };
-        let queries = turned.clone().narrow(2, 0, heads).swap_dims(1, 2);
-        let keys = turned.narrow(2, heads, kv_heads).swap_dims(1, 2);
-        let values = qkv.narrow(2, heads + kv_heads, kv_heads).swap_dims(1, 2);
-        attention(queries, keys, values, &pass.mask, self.dtype)
+        let (queries, keys) = (part(0, heads, Some(0)), part(heads, kv_heads, Some(1)));
+        let values = part(heads + kv_heads, kv_heads, None);
+        let scale = self.shape.scale.unwrap_or(1.0 / (head_dim as f32).sqrt());
+        let mask = pass.masks.iter().find(|(window, _)| *window == layer.window);
+        let (_, mask) = mask.expect("made for every layer");
+        attention(queries, keys, values, mask, scale, self.dtype)
     }
 
     /// # Shapes

@@ -6,6 +6,7 @@ use std::path::Path;
 use burn::tensor::{Device, Tensor, TensorData};
 use kernels::activation::Activation;
 use kernels::frozen::Values;
+use kernels::rotary::Rope;
 use kernels::stack::{Order, Shape};
 use ptuning_core::language_model::Layout;
 use rand::{Rng, SeedableRng};
@@ -28,16 +29,16 @@ impl Weights for Random {
         Some(Dtype::F32)
     }
     fn read_f32(&self, name: &str, out: &mut [f32]) -> Result<(), SourceError> {
-        let seed: usize = name.bytes().map(usize::from).sum();
-        let gain = if name.ends_with("gain") { 1.0 } else { 0.0 };
+        let seed = name.bytes().fold(0, |seed, byte| seed * 31 % 1_000_003 + u64::from(byte));
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let vector = self.0.get(name).is_some_and(|shape| shape.len() == 1);
+        let gain = if vector && name.ends_with("weight") { 1.0 } else { 0.0 };
         // Scores as large as a random matrix without this would give amplify every rounding.
         let size = match self.0.get(name).map(Vec::as_slice) {
-            Some([_, inner]) => 1.5 / (*inner as f32).sqrt(),
+            Some([_, inner]) => 2.0 / (*inner as f32).sqrt(),
             _ => 0.3,
         };
-        for (i, out) in out.iter_mut().enumerate() {
-            *out = gain + ((seed + i * 7919) as f32 * 0.618).sin() * size;
-        }
+        out.iter_mut().for_each(|out| *out = gain + rng.random_range(-size..size));
         Ok(())
     }
     fn read_values(&self, name: &str) -> Result<Values, SourceError> {
@@ -48,41 +49,69 @@ impl Weights for Random {
     }
 }
 
-/// A recipe of two layers with the names and shapes of its tensors.
-fn recipe(shape: Shape, activation: Activation, biases: bool) -> (Recipe, Random) {
+/// A recipe of three layers with the names and shapes of its tensors.
+fn recipe(drawn: Drawn) -> (Recipe, Random) {
+    let Drawn { shape, activation, biases, window, head_norms } = drawn;
     let mut shapes = HashMap::new();
     let (hidden, inner) = (shape.hidden, shape.intermediate);
     let queries = shape.heads * shape.head_dim;
     let keys = shape.kv_heads * shape.head_dim;
-    let mut linear = |name: String, out: usize, inner: usize| {
-        let bias = biases.then(|| format!("{name}.bias"));
-        shapes.insert(name.clone(), vec![out, inner]);
-        bias.iter().for_each(|bias| drop(shapes.insert(bias.clone(), vec![out])));
-        LinearRecipe { weight: name, bias, out, inner }
+    // Queries, keys and values are parts of one tensor, in each of the ways there are.
+    let parts = |index: usize, which: usize, out: usize| {
+        let first = [0, queries, queries + keys][which];
+        let (of, block) = (queries + 2 * keys, shape.head_dim);
+        let stored = match index % 3 {
+            1 => Stored::Columns { first, of },
+            2 if queries == keys => Stored::Turns { block, which, of: 3 },
+            _ => Stored::Rows { first, of },
+        };
+        let linear = LinearRecipe::new(&format!("{index}.qkv"), out, hidden).stored(stored);
+        if biases { linear } else { linear.without_bias() }
     };
-    let mut norms = Vec::new();
-    let mut norm = |name: String| {
-        let bias = biases.then(|| format!("{name}.bias"));
-        norms.extend([Some(format!("{name}.gain")), bias.clone()].into_iter().flatten());
-        NormRecipe { gain: format!("{name}.gain"), bias, epsilon: 1e-5 }
+    let linear = |name: String, out: usize, inner: usize| {
+        let linear = LinearRecipe::new(&name, out, inner);
+        if biases { linear } else { linear.without_bias() }
     };
-    let mut layer = |index: usize| LayerRecipe {
-        attention_norm: norm(format!("{index}.n1")),
-        query: linear(format!("{index}.q"), queries, hidden),
-        key: linear(format!("{index}.k"), keys, hidden),
-        value: linear(format!("{index}.v"), keys, hidden),
+    let norm = |name: String| {
+        if biases { NormRecipe::layer(&name, 1e-5) } else { NormRecipe::rms(&name, 1e-5) }
+    };
+    let both = |name: String| [norm(format!("{name}.1")), norm(format!("{name}.2"))];
+    let layer = |index: usize| LayerRecipe {
+        attention_norm: (index > 0).then(|| norm(format!("{index}.n1"))),
+        head_norms: head_norms.then(|| both(format!("{index}.heads"))),
+        rope: (!shape.ropes.is_empty()).then(|| index % shape.ropes.len()),
+        window: window.filter(|_| index != 1),
+        query: parts(index, 0, queries),
+        key: parts(index, 1, keys),
+        value: parts(index, 2, keys),
         output: linear(format!("{index}.o"), hidden, queries),
         feed_forward_norm: norm(format!("{index}.n2")),
         gate: shape.gated.then(|| linear(format!("{index}.g"), inner, hidden)),
         up: linear(format!("{index}.u"), inner, hidden),
         down: linear(format!("{index}.d"), hidden, inner),
+        sandwich: (shape.order == Order::Sandwich).then(|| both(format!("{index}.s"))),
     };
-    let layers = vec![layer(0), layer(1)];
-    let last_norm = (shape.order == Order::Pre).then(|| norm("last".to_owned()));
-    for name in norms {
-        shapes.insert(name, vec![hidden]);
+    let layers = vec![layer(0), layer(1), layer(2)];
+    let last_norm = (shape.order != Order::Post).then(|| norm("last".to_owned()));
+    for layer in &layers {
+        let LayerRecipe { query, key, value, output, gate, up, down, .. } = layer;
+        for linear in [query, key, value, output, up, down].into_iter().chain(gate) {
+            shapes.insert(linear.weight.clone(), linear.weight_shape().to_vec());
+            if let Some(bias) = &linear.bias {
+                shapes.insert(bias.clone(), vec![linear.bias_len()]);
+            }
+        }
+        let wide = layer.attention_norm.iter().chain([&layer.feed_forward_norm]);
+        let wide = wide.chain(layer.sandwich.iter().flatten()).chain(&last_norm);
+        let wide = wide.map(|norm| (norm, hidden));
+        let narrow = layer.head_norms.iter().flatten().map(|norm| (norm, shape.head_dim));
+        for (norm, width) in wide.chain(narrow) {
+            for name in [Some(&norm.gain), norm.bias.as_ref()].into_iter().flatten() {
+                shapes.insert(name.clone(), vec![width]);
+            }
+        }
     }
-    (Recipe { shape, activation, layers, last_norm }, Random(shapes))
+    (Recipe { shape, activation, layers, repeats: 1, last_norm }, Random(shapes))
 }
 
 fn values(tensor: Tensor<2>) -> Vec<f32> {
@@ -93,12 +122,26 @@ fn norm(x: impl Iterator<Item = f32>) -> f32 {
     x.map(|x| x * x).sum::<f32>().sqrt()
 }
 
-/// What a family may be made of, drawn at random.
-fn drawn(rng: &mut ChaCha8Rng) -> (Shape, Activation, bool) {
-    let post = rng.random_bool(0.3);
-    let rotary = rng.random_bool(0.5);
+/// What a family may be made of.
+struct Drawn {
+    shape: Shape,
+    activation: Activation,
+    biases: bool,
+    window: Option<usize>,
+    head_norms: bool,
+}
+
+fn drawn(rng: &mut ChaCha8Rng) -> Drawn {
     let kv_heads = rng.random_range(1..4);
-    let head_dim = if rotary { 2 * rng.random_range(1..9) } else { rng.random_range(1..18) };
+    let head_dim = rng.random_range(2..18);
+    let rope = |theta| Rope::new(head_dim / 2 * 2, theta);
+    let ropes = match rng.random_range(0..4) {
+        0 => Vec::new(),
+        1 => vec![rope(1000.0)],
+        2 => vec![Rope::new(2, 30.0)],
+        _ => vec![rope(1000.0), rope(10.0)],
+    };
+    let orders = [Order::Pre, Order::Post, Order::Parallel, Order::Sandwich];
     let activations = [Activation::Silu, Activation::Gelu, Activation::GeluTanh, Activation::Relu];
     let shape = Shape {
         hidden: rng.random_range(5..70),
@@ -108,10 +151,17 @@ fn drawn(rng: &mut ChaCha8Rng) -> (Shape, Activation, bool) {
         kv_heads,
         head_dim,
         causal: rng.random_bool(0.6),
-        rope_theta: rotary.then_some(1000.0),
-        order: if post { Order::Post } else { Order::Pre },
+        scale: rng.random_bool(0.3).then_some(0.4),
+        ropes,
+        order: orders[rng.random_range(0..4)],
     };
-    (shape, activations[rng.random_range(0..4)], rng.random_bool(0.5))
+    Drawn {
+        shape,
+        activation: activations[rng.random_range(0..4)],
+        biases: rng.random_bool(0.5),
+        window: rng.random_bool(0.4).then(|| rng.random_range(1..9)),
+        head_norms: rng.random_bool(0.4),
+    }
 }
 
 /// Some examples, each of which answers once or twice.
@@ -137,11 +187,10 @@ fn noise(count: usize, step: f32, width: usize, device: &Device) -> Tensor<2> {
 fn packed_layers_equal_tensor_operations() {
     let mut rng = ChaCha8Rng::seed_from_u64(17);
     let device = Device::flex();
-    for case in 0..24 {
-        let ((shape, activation, biases), layout) = (drawn(&mut rng), batch(&mut rng));
-        let what = format!("case {case}: {shape:?}, {activation:?}, {biases}, {layout:?}");
-        let hidden = shape.hidden;
-        let (recipe, weights) = recipe(shape, activation, biases);
+    for case in 0..48 {
+        let (drawn, layout) = (drawn(&mut rng), batch(&mut rng));
+        let (recipe, weights) = recipe(drawn);
+        let (hidden, what) = (recipe.shape.hidden, format!("case {case}: {recipe:?}, {layout:?}"));
         let mut results = [true, false].map(|fused| {
             let options = Options { fused, ..Options::default() };
             let loader = Loader::new(&weights, &device, &options);

@@ -23,13 +23,8 @@ impl Transform {
     /// Tensors that are missing or of another shape.
     pub fn load(recipe: &TransformRecipe, loader: &Loader<'_>) -> Result<Self, LoadError> {
         let TransformRecipe { dense, activation, norm } = recipe;
-        let table = Table::load(loader, &dense.weight, dense.out, dense.inner)?;
-        let table = match &dense.bias {
-            Some(bias) => table.with_bias(loader, bias)?,
-            None => table,
-        };
         let norm = Norm::load(norm, dense.out, loader)?;
-        Ok(Self { dense: table, activation: *activation, norm })
+        Ok(Self { dense: Table::load(loader, dense)?, activation: *activation, norm })
     }
 
     /// # Shapes

@@ -7,6 +7,7 @@ use super::blocks::{
 };
 use super::{Heads, Inputs, Queries, Scratch, Sequence, gather_keys, gather_queries, sized};
 use crate::gemm::small;
+use crate::norm::Norm;
 use crate::rotary::Rotary;
 use crate::shared::Shared;
 use crate::simd::{arch, panel_width};
@@ -14,7 +15,7 @@ use crate::sums::add;
 
 /// One (sequence, key head) of the backward pass.
 pub(crate) struct Backward<'a> {
-    pub heads: Heads,
+    pub heads: Heads<'a>,
     pub rotary: Option<&'a Rotary>,
     pub sequence: &'a Sequence,
     pub queries: Queries<'a>,
@@ -62,13 +63,14 @@ impl Backward<'_> {
         d_values.fill(0.0);
 
         let rows = sized(&mut s.keys, keys * dim);
-        gather_keys(&heads, sequence, kv_head, inputs.v, None, rows);
+        gather_keys(&heads, sequence, kv_head, inputs.v, (None, None), rows);
         panels_of_columns::<P>(rows, keys, dim, sized(&mut s.value_columns, key_panels * dim * P));
-        gather_keys(&heads, sequence, kv_head, inputs.k, rotary, rows);
+        let norm = heads.norms.map(|[_, norm]| norm);
+        gather_keys(&heads, sequence, kv_head, inputs.k, (norm, rotary), rows);
         panels_of_columns::<P>(rows, keys, dim, sized(&mut s.key_panels, key_panels * dim * P));
         panels_of_rows::<P>(rows, keys, dim, sized(&mut s.key_rows, dim_panels * keys * P));
 
-        for (block, seen) in blocks(queries.positions, keys, heads.causal) {
+        for (block, seen) in blocks(&heads, queries.positions, keys) {
             let count = block.len() * group;
             let stride = seen.next_multiple_of(P);
             let q = sized(&mut s.queries, count * dim);
@@ -120,7 +122,6 @@ impl Backward<'_> {
             let key_rows = (s.key_rows.as_slice(), keys);
             let sizes = (count, seen, dim);
             by_panels::<S, P>(simd, (d_scores, stride), sizes, key_rows, d_queries, false);
-            let scale = heads.scale();
             for (row, from) in d_queries.chunks_exact_mut(dim).enumerate() {
                 let (query, place) = heads.place(&queries, block.start, kv_head, row);
                 if let Some(rotary) = rotary {
@@ -128,9 +129,8 @@ impl Backward<'_> {
                 }
                 // SAFETY: the caller gives every (sequence, key head) to one member.
                 let to = unsafe { self.dq.part(place.start, dim) };
-                for (to, x) in to.iter_mut().zip(from.iter()) {
-                    *to = x * scale;
-                }
+                from.iter_mut().for_each(|x| *x *= heads.scale);
+                through(heads.norms.map(|[norm, _]| norm), &inputs.q[place], from, to);
             }
         }
         // What an earlier pass computed takes no gradient.
@@ -145,11 +145,25 @@ impl Backward<'_> {
             if let Some(rotary) = rotary {
                 rotary.turn_back(sequence.first() + index, d_key);
             }
+            let key =
+                sequence.key_row(sequence.first() + index) * heads.key_width() + kv_head * dim;
             // SAFETY: as above.
             unsafe {
-                self.dk.part(start, dim).copy_from_slice(d_key);
+                through(norm, &inputs.k[key..key + dim], d_key, self.dk.part(start, dim));
                 self.dv.part(start, dim).copy_from_slice(&d_values[at..at + dim]);
             }
         }
+    }
+}
+
+/// The gradient of a head's vector in front of its norm, if it has one.
+#[inline(always)]
+fn through(norm: Option<&Norm>, x: &[f32], dy: &[f32], dx: &mut [f32]) {
+    match norm {
+        Some(norm) => {
+            dx.fill(0.0);
+            norm.add_gradient(x, dy, dx);
+        }
+        None => dx.copy_from_slice(dy),
     }
 }

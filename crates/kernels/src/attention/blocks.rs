@@ -53,10 +53,12 @@ pub(super) fn transposed(x: &[f32], rows: usize, width: usize, stride: usize, to
     }
 }
 
-/// Softmax of the first `visible` numbers, the rest becomes 0.
+/// Softmax of the `visible` numbers, the rest becomes 0.
 #[inline(always)]
-fn softmax(scores: &mut [f32], visible: usize) {
-    let (seen, hidden) = scores.split_at_mut(visible);
+fn softmax(scores: &mut [f32], visible: Range<usize>) {
+    let (before, scores) = scores.split_at_mut(visible.start);
+    let (seen, hidden) = scores.split_at_mut(visible.len());
+    before.fill(0.0);
     let mut max = f32::NEG_INFINITY;
     for &score in seen.iter() {
         max = max.max(score);
@@ -77,21 +79,21 @@ fn softmax(scores: &mut [f32], visible: usize) {
 
 /// Blocks of queries with the number of keys that they may see.
 pub(super) fn blocks(
+    heads: &Heads<'_>,
     positions: &[usize],
     keys: usize,
-    causal: bool,
 ) -> impl Iterator<Item = (Range<usize>, usize)> {
     (0..positions.len()).step_by(QUERY_BLOCK).map(move |start| {
         let block = start..(start + QUERY_BLOCK).min(positions.len());
         let last = positions[block.clone()].iter().max().copied().unwrap_or(0);
-        (block, if causal { last + 1 } else { keys })
+        (block, heads.seen(last, keys).end)
     })
 }
 
 /// Softmax of each row of a block over the keys that its query sees.
 #[inline(always)]
 pub(super) fn softmax_rows(
-    heads: &Heads,
+    heads: &Heads<'_>,
     positions: &[usize],
     keys: usize,
     scores: &mut [f32],
@@ -99,7 +101,7 @@ pub(super) fn softmax_rows(
 ) {
     for (row, scores) in scores.chunks_exact_mut(stride).enumerate() {
         let position = positions[row / heads.group()];
-        softmax(scores, if heads.causal { position + 1 } else { keys });
+        softmax(scores, heads.seen(position, keys));
     }
 }
 

@@ -11,7 +11,7 @@ use crate::simd::{arch, panel_width};
 
 /// One (sequence, key head): writes `context` at the queries' rows.
 pub(crate) struct Forward<'a> {
-    pub heads: Heads,
+    pub heads: Heads<'a>,
     pub rotary: Option<&'a Rotary>,
     pub sequence: &'a Sequence,
     pub queries: Queries<'a>,
@@ -47,14 +47,15 @@ impl Forward<'_> {
         let (key_panels, dim_panels) = (keys.div_ceil(P), dim.div_ceil(P));
 
         let rows = sized(&mut scratch.keys, keys * dim);
-        gather_keys(&heads, sequence, kv_head, inputs.k, rotary, rows);
+        let norm = heads.norms.map(|[_, norm]| norm);
+        gather_keys(&heads, sequence, kv_head, inputs.k, (norm, rotary), rows);
         panels_of_columns::<P>(
             rows,
             keys,
             dim,
             sized(&mut scratch.key_panels, key_panels * dim * P),
         );
-        gather_keys(&heads, sequence, kv_head, inputs.v, None, rows);
+        gather_keys(&heads, sequence, kv_head, inputs.v, (None, None), rows);
         panels_of_rows::<P>(
             rows,
             keys,
@@ -62,7 +63,7 @@ impl Forward<'_> {
             sized(&mut scratch.value_panels, dim_panels * keys * P),
         );
 
-        for (block, seen) in blocks(queries.positions, keys, heads.causal) {
+        for (block, seen) in blocks(&heads, queries.positions, keys) {
             let count = block.len() * group;
             let q = sized(&mut scratch.queries, count * dim);
             gather_queries(&heads, &queries, block.start, kv_head, inputs.q, rotary, q);

@@ -13,6 +13,7 @@ mod forward;
 
 use std::ops::Range;
 
+use crate::norm::Norm;
 use crate::rotary::Rotary;
 
 pub(crate) use backward::Backward;
@@ -23,20 +24,30 @@ const QUERY_BLOCK: usize = 32;
 
 /// Sizes of an attention.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Heads {
+pub(crate) struct Heads<'a> {
     pub heads: usize,
     pub kv_heads: usize,
     pub head_dim: usize,
     pub causal: bool,
+    /// What scores are multiplied by.
+    pub scale: f32,
+    /// How far a position sees.
+    pub window: Option<usize>,
+    /// Of each head's queries and keys, before they turn.
+    pub norms: Option<&'a [Norm; 2]>,
 }
 
-impl Heads {
+impl Heads<'_> {
     pub fn group(&self) -> usize {
         self.heads / self.kv_heads
     }
-    /// What scores are multiplied by.
-    fn scale(&self) -> f32 {
-        1.0 / (self.head_dim as f32).sqrt()
+    /// Keys that a position sees, of `keys`.
+    fn seen(&self, position: usize, keys: usize) -> Range<usize> {
+        let end = if self.causal { position + 1 } else { keys };
+        match self.window {
+            Some(window) => position.saturating_sub(window)..end.min(position + window + 1),
+            None => 0..end,
+        }
     }
     pub fn query_width(&self) -> usize {
         self.heads * self.head_dim
@@ -138,31 +149,35 @@ fn sized(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
     &mut buffer[..len]
 }
 
-/// Rows of keys or values of one head, rotated if asked to: `[keys, head_dim]`.
+/// Rows of keys or values of one head, normalised and rotated if asked to: `[keys, head_dim]`.
 #[inline(always)]
 fn gather_keys(
-    heads: &Heads,
+    heads: &Heads<'_>,
     sequence: &Sequence,
     kv_head: usize,
     from: &[f32],
-    rotary: Option<&Rotary>,
+    (norm, rotary): (Option<&Norm>, Option<&Rotary>),
     to: &mut [f32],
 ) {
     let dim = heads.head_dim;
     for (position, to) in to.chunks_exact_mut(dim).enumerate() {
         let start = sequence.key_row(position) * heads.key_width() + kv_head * dim;
-        to.copy_from_slice(&from[start..start + dim]);
+        let from = &from[start..start + dim];
+        match norm {
+            Some(norm) => norm.forward(from, to),
+            None => to.copy_from_slice(from),
+        }
         if let Some(rotary) = rotary {
             rotary.turn(position, to);
         }
     }
 }
 
-/// Queries of the heads that share a key head, rotated and divided by √head_dim:
+/// Queries of the heads that share a key head, normalised, scaled and rotated:
 /// `[queries · group, head_dim]`.
 #[inline(always)]
 fn gather_queries(
-    heads: &Heads,
+    heads: &Heads<'_>,
     queries: &Queries<'_>,
     first: usize,
     kv_head: usize,
@@ -170,12 +185,13 @@ fn gather_queries(
     rotary: Option<&Rotary>,
     to: &mut [f32],
 ) {
-    let scale = heads.scale();
     for (row, to) in to.chunks_exact_mut(heads.head_dim).enumerate() {
         let (query, place) = heads.place(queries, first, kv_head, row);
-        for (to, x) in to.iter_mut().zip(&from[place]) {
-            *to = x * scale;
+        match heads.norms {
+            Some([norm, _]) => norm.forward(&from[place], to),
+            None => to.copy_from_slice(&from[place]),
         }
+        to.iter_mut().for_each(|to| *to *= heads.scale);
         if let Some(rotary) = rotary {
             rotary.turn(queries.positions[query], to);
         }

@@ -6,9 +6,8 @@ use std::ops::Range;
 use std::sync::PoisonError;
 
 use super::buffers::{Own, Work};
-use super::forward::{LayerView, Pass, Place, forward_layer, own_columns, queries, row};
+use super::forward::{LayerView, Pass, Place, forward_layer, own_columns, row};
 use super::{Layer, Memory, Order, Plan, Stack, Tape};
-use crate::attention::{self, Inputs};
 use crate::gemm::{self, Job, Side, Term};
 use crate::profile::Stage;
 use crate::rotary::Rotary;
@@ -23,49 +22,52 @@ const CHUNKS: usize = 16;
 
 /// Buffers of a backward pass.
 #[derive(Clone, Copy)]
-struct Gradients<'a> {
+pub(super) struct Gradients<'a> {
     /// `[rows, hidden]`
-    d_normed: Shared<'a>,
+    pub d_normed: Shared<'a>,
     /// `[rows, hidden]`
-    d_mid: Shared<'a>,
+    pub d_mid: Shared<'a>,
     /// `[answers, hidden]`
-    d_answers: Shared<'a>,
+    pub d_answers: Shared<'a>,
     /// `[rows, intermediate]`
-    d_up: Shared<'a>,
+    pub d_up: Shared<'a>,
     /// `[rows, intermediate]`, or empty
-    d_gate: Shared<'a>,
+    pub d_gate: Shared<'a>,
     /// `[rows, heads · head_dim]`
-    d_context: Shared<'a>,
+    pub d_context: Shared<'a>,
     /// `[rows, heads · head_dim]`
-    dq: Shared<'a>,
+    pub dq: Shared<'a>,
     /// `[rows, kv_heads · head_dim]`
-    dk: Shared<'a>,
+    pub dk: Shared<'a>,
     /// `[rows, kv_heads · head_dim]`
-    dv: Shared<'a>,
+    pub dv: Shared<'a>,
     /// `[units][kv_heads][2][prefix][head_dim]`
-    shared_rows: Shared<'a>,
+    pub shared_rows: Shared<'a>,
+    /// Of what attention adds (sandwich), or through the feed-forward network's norm (parallel):
+    /// `[rows, hidden]`, or empty
+    pub aside: Shared<'a>,
 }
 
 /// What a backward pass goes through: the forward pass's views and its own buffers.
-struct Backward<'a> {
-    stack: &'a Stack,
-    plan: &'a Plan,
-    rotary: Option<&'a Rotary>,
-    units: &'a [Range<usize>],
-    gradients: Gradients<'a>,
+pub(super) struct Backward<'a> {
+    pub stack: &'a Stack,
+    pub plan: &'a Plan,
+    pub rotaries: &'a [Rotary],
+    pub units: &'a [Range<usize>],
+    pub gradients: Gradients<'a>,
 }
 
 /// A layer and its gradients.
 #[derive(Clone, Copy)]
-struct Step<'a> {
-    layer: &'a Layer,
-    last: bool,
-    x: Shared<'a>,
-    tape: LayerView<'a>,
+pub(super) struct Step<'a> {
+    pub layer: &'a Layer,
+    pub last: bool,
+    pub x: Shared<'a>,
+    pub tape: LayerView<'a>,
     /// `[out, hidden]`
-    dy: Shared<'a>,
+    pub dy: Shared<'a>,
     /// `[rows, hidden]`
-    dx: Shared<'a>,
+    pub dx: Shared<'a>,
 }
 
 /// Sequences in groups: the shared rows' own sequence, then the examples in [`CHUNKS`] parts.
@@ -84,7 +86,7 @@ impl Stack {
         assert_eq!(dy.len(), plan.answers() * hidden, "answer rows of the batch");
         let Some(work) = &tape.work else { return Vec::new() };
         let mut work = work.lock().unwrap_or_else(PoisonError::into_inner);
-        let rotary = self.rotary(plan);
+        let rotaries = self.rotaries(plan);
         let units = units(plan);
         let gate = if shape.gated { rows * shape.intermediate } else { 0 };
         let sizes = [
@@ -98,11 +100,12 @@ impl Stack {
             rows * heads.key_width(),
             rows * heads.key_width(),
             units.len() * heads.kv_heads * 2 * plan.prefix * heads.head_dim,
+            if shape.order.sets_aside() { rows * hidden } else { 0 },
             rows * hidden,
             rows * hidden,
         ];
         let mut buffers = sizes.map(|len| self.pool.take(len));
-        buffers[10][..dy.len()].copy_from_slice(dy);
+        buffers[11][..dy.len()].copy_from_slice(dy);
         let mut result = vec![0.0; rows * hidden];
         {
             let [
@@ -116,6 +119,7 @@ impl Stack {
                 dk,
                 dv,
                 shared_rows,
+                aside,
                 a,
                 b,
             ] = buffers.each_mut().map(|buffer| Shared::new(buffer));
@@ -130,9 +134,10 @@ impl Stack {
                 dk,
                 dv,
                 shared_rows,
+                aside,
             };
             let backward =
-                Backward { stack: self, plan, rotary: rotary.as_ref(), units: &units, gradients };
+                Backward { stack: self, plan, rotaries: &rotaries, units: &units, gradients };
             backward.run(&mut work, tape.memory, [a, b], Shared::new(&mut result));
         }
         self.pool.give(buffers);
@@ -147,7 +152,7 @@ impl Backward<'_> {
         let pass = Pass {
             stack: self.stack,
             plan: self.plan,
-            rotary: self.rotary,
+            rotaries: self.rotaries,
             normed: Shared::new(&mut work.normed),
             normed_answers: Shared::new(&mut work.normed_answers),
             context: Shared::new(&mut work.context),
@@ -222,19 +227,24 @@ impl Backward<'_> {
         let Self { stack, plan, gradients: g, .. } = *self;
         let Step { layer, last, x, tape, dy, dx } = *step;
         let hidden = stack.shape.hidden;
-        let pre = stack.shape.order == Order::Pre;
+        let (order, pre) = (stack.shape.order, stack.shape.order.is_before());
         let rows = plan.rows();
         let out = if last { plan.answers() } else { rows };
         // SAFETY (all of this function): see the head of this file.
-        // The gradient that reaches the feed-forward network, in `d_mid` for a moment if post-norm.
-        let d_sum = if pre { dy } else { g.d_mid };
-        if !pre {
+        // The gradient that reaches the feed-forward network, in `d_mid` for a moment if a norm stands
+        // behind it.
+        let behind = match (&layer.sandwich, pre) {
+            (Some([_, norm]), _) => Some((norm, tape.fed)),
+            (None, false) => Some((&layer.feed_forward_norm, tape.sum)),
+            (None, true) => None,
+        };
+        let d_sum = if behind.is_some() { g.d_mid } else { dy };
+        if let Some((norm, x)) = behind {
             dispatch(|| unsafe {
                 for index in member.share(out) {
                     let to = g.d_mid.part(index * hidden, hidden);
                     to.fill(0.0);
-                    let (x, dy) = (row(tape.sum, index, hidden), row(dy, index, hidden));
-                    layer.feed_forward_norm.add_gradient(x, dy, to);
+                    norm.add_gradient(row(x, index, hidden), row(dy, index, hidden), to);
                 }
             });
             member.end(Stage::Norms);
@@ -263,9 +273,20 @@ impl Backward<'_> {
                 let d_normed = g.d_normed.part(index * hidden, hidden);
                 let d_mid = g.d_mid.part(index * hidden, hidden);
                 let mid = row(tape.mid, index, hidden);
-                if pre {
+                if order == Order::Parallel {
+                    d_mid.copy_from_slice(row(dy, index, hidden));
+                    let x = row(x, if last { plan.answers[index] } else { index }, hidden);
+                    let aside = g.aside.part(index * hidden, hidden);
+                    aside.fill(0.0);
+                    layer.feed_forward_norm.add_gradient(x, d_normed, aside);
+                } else if pre {
                     d_mid.copy_from_slice(row(dy, index, hidden));
                     layer.feed_forward_norm.add_gradient(mid, d_normed, d_mid);
+                    if let Some([norm, _]) = &layer.sandwich {
+                        let aside = g.aside.part(index * hidden, hidden);
+                        aside.fill(0.0);
+                        norm.add_gradient(row(tape.attended, index, hidden), d_mid, aside);
+                    }
                 } else {
                     add(d_normed, d_mid);
                     d_mid.fill(0.0);
@@ -276,7 +297,8 @@ impl Backward<'_> {
         member.end(Stage::Norms);
 
         unsafe {
-            let terms = [Term { weight: &layer.output.weight, x: g.d_mid.read() }];
+            let d_attended = if order == Order::Sandwich { g.aside } else { g.d_mid };
+            let terms = [Term { weight: &layer.output.weight, x: d_attended.read() }];
             let job = gradient(&terms, out, layer.output.weight.inner(), g.d_context);
             gemm::run(member, &[job], &mut own.panel);
         }
@@ -308,7 +330,12 @@ impl Backward<'_> {
                 let d_normed = g.d_normed.part(index * hidden, hidden);
                 let residual = if last { plan.answer_at[index] } else { Some(index) };
                 match residual {
-                    Some(at) => to.copy_from_slice(row(g.d_mid, at, hidden)),
+                    Some(at) => {
+                        to.copy_from_slice(row(g.d_mid, at, hidden));
+                        if order == Order::Parallel {
+                            add(to, row(g.aside, at, hidden));
+                        }
+                    }
                     None => to.fill(0.0),
                 }
                 if let (true, Some(at)) = (last, residual) {
@@ -356,67 +383,5 @@ impl Backward<'_> {
                 }
             }
         });
-    }
-
-    fn attention(&self, member: &Member<'_>, step: &Step<'_>, own: &mut Own) {
-        let Self { stack, plan, gradients: g, .. } = *self;
-        let heads = stack.shape.heads();
-        let (dim, prefix) = (heads.head_dim, plan.prefix);
-        let share = 2 * prefix * dim;
-        let tape = step.tape;
-        for task in member.share(self.units.len() * heads.kv_heads) {
-            let (unit, kv_head) = (task / heads.kv_heads, task % heads.kv_heads);
-            // SAFETY: a (unit, key head) is one member's, and so are its sums.
-            let shared_rows = unsafe { g.shared_rows.part(task * share, share) };
-            shared_rows.fill(0.0);
-            for sequence in self.units[unit].clone() {
-                let queries = queries(plan, sequence, step.last);
-                let sequence = &plan.sequences[sequence];
-                attention::Backward {
-                    heads,
-                    rotary: self.rotary,
-                    sequence,
-                    queries,
-                    kv_head,
-                    // SAFETY: complete since an earlier barrier.
-                    inputs: unsafe {
-                        Inputs { q: tape.q.read(), k: tape.k.read(), v: tape.v.read() }
-                    },
-                    // SAFETY: complete since the last barrier.
-                    d_context: unsafe { g.d_context.read() },
-                    dq: g.dq,
-                    dk: g.dk,
-                    dv: g.dv,
-                    shared_rows: if sequence.prefix > 0 { &mut *shared_rows } else { &mut [] },
-                    scratch: &mut own.attention,
-                }
-                .run();
-            }
-        }
-        member.end(Stage::Attention);
-        if prefix == 0 {
-            return;
-        }
-        for task in member.share(heads.kv_heads * prefix) {
-            let (kv_head, position) = (task / prefix, task % prefix);
-            let start = position * heads.key_width() + kv_head * dim;
-            // SAFETY: a shared row of a key head is one member's; the sums are complete.
-            unsafe {
-                let sums = g.shared_rows.read();
-                let mut total = vec![0.0; dim];
-                for (to, which) in [(g.dk, 0), (g.dv, 1)] {
-                    total.fill(0.0);
-                    for unit in 1..self.units.len() {
-                        let part = (unit * heads.kv_heads + kv_head) * share;
-                        add(&mut total, &sums[part + (which * prefix + position) * dim..][..dim]);
-                    }
-                    if let (0, Some(rotary)) = (which, self.rotary) {
-                        rotary.turn_back(plan.past() + position, &mut total);
-                    }
-                    add(to.part(start, dim), &total);
-                }
-            }
-        }
-        member.end(Stage::Attention);
     }
 }

@@ -67,12 +67,17 @@ pub(super) struct LayerTape {
     pub up: Vec<f32>,
     /// `[out, intermediate]`, empty where there is no gate.
     pub gate: Vec<f32>,
+    /// Sandwich: what attention adds, before its norm: `[out, hidden]`
+    pub attended: Vec<f32>,
+    /// Sandwich: what the feed-forward network adds, before its norm: `[out, hidden]`
+    pub fed: Vec<f32>,
 }
 
 impl LayerTape {
     fn new(shape: &Shape, plan: &Plan, out: usize, pool: &Pool) -> Self {
         let (heads, keys) = (shape.heads(), plan.past() + plan.rows());
         let post = if shape.order == Order::Post { out * shape.hidden } else { 0 };
+        let sandwich = if shape.order == Order::Sandwich { out * shape.hidden } else { 0 };
         let gate = if shape.gated { out * shape.intermediate } else { 0 };
         Self {
             q: pool.take(out * heads.query_width()),
@@ -82,11 +87,14 @@ impl LayerTape {
             sum: pool.take(post),
             up: pool.take(out * shape.intermediate),
             gate: pool.take(gate),
+            attended: pool.take(sandwich),
+            fed: pool.take(sandwich),
         }
     }
 
-    fn buffers(self) -> [Vec<f32>; 7] {
-        [self.q, self.k, self.v, self.mid, self.sum, self.up, self.gate]
+    fn buffers(self) -> [Vec<f32>; 9] {
+        let Self { q, k, v, mid, sum, up, gate, attended, fed } = self;
+        [q, k, v, mid, sum, up, gate, attended, fed]
     }
 }
 

@@ -15,6 +15,7 @@ use crate::profile::Stage;
 use crate::rotary::Rotary;
 use crate::shared::Shared;
 use crate::simd::{dispatch, panel_width};
+use crate::sums::add;
 use crate::team::{Member, Team};
 
 /// A layer's tape as all members see it.
@@ -27,6 +28,8 @@ pub(super) struct LayerView<'a> {
     pub sum: Shared<'a>,
     pub up: Shared<'a>,
     pub gate: Shared<'a>,
+    pub attended: Shared<'a>,
+    pub fed: Shared<'a>,
 }
 
 impl<'a> LayerView<'a> {
@@ -39,6 +42,8 @@ impl<'a> LayerView<'a> {
             sum: Shared::new(&mut tape.sum),
             up: Shared::new(&mut tape.up),
             gate: Shared::new(&mut tape.gate),
+            attended: Shared::new(&mut tape.attended),
+            fed: Shared::new(&mut tape.fed),
         }
     }
 }
@@ -48,7 +53,7 @@ impl<'a> LayerView<'a> {
 pub(super) struct Pass<'a> {
     pub stack: &'a Stack,
     pub plan: &'a Plan,
-    pub rotary: Option<&'a Rotary>,
+    pub rotaries: &'a [Rotary],
     pub normed: Shared<'a>,
     pub normed_answers: Shared<'a>,
     pub context: Shared<'a>,
@@ -123,7 +128,7 @@ impl Stack {
     pub(super) fn run_forward(&self, x: &[f32], plan: &Plan, work: &mut Work) -> Vec<f32> {
         let hidden = self.shape.hidden;
         assert_eq!(x.len(), plan.rows() * hidden, "rows of the batch");
-        let rotary = self.rotary(plan);
+        let rotaries = self.rotaries(plan);
         work.inputs[0][..x.len()].copy_from_slice(x);
         let mut result = vec![0.0; plan.answers() * hidden];
         let result_view = Shared::new(&mut result);
@@ -132,7 +137,7 @@ impl Stack {
         let pass = Pass {
             stack: self,
             plan,
-            rotary: rotary.as_ref(),
+            rotaries: &rotaries,
             normed: Shared::new(&mut work.normed),
             normed_answers: Shared::new(&mut work.normed_answers),
             context: Shared::new(&mut work.context),
@@ -180,8 +185,8 @@ pub(super) fn forward_layer(
 ) {
     let Place { layer, last, x, y, tape, .. } = *place;
     let Pass { stack, plan, .. } = *pass;
-    let (hidden, heads) = (stack.shape.hidden, stack.shape.heads());
-    let pre = stack.shape.order == Order::Pre;
+    let (hidden, heads) = (stack.shape.hidden, stack.shape.heads_of(layer));
+    let (order, pre) = (stack.shape.order, stack.shape.order.is_before());
     let rows = plan.rows();
     let out = if last { plan.answers() } else { rows };
     let past = plan.past() * heads.key_width();
@@ -228,7 +233,7 @@ pub(super) fn forward_layer(
         let (sequence, kv_head) = (task / heads.kv_heads, task % heads.kv_heads);
         attention::Forward {
             heads,
-            rotary: pass.rotary,
+            rotary: layer.rope.map(|rope| &pass.rotaries[rope]),
             sequence: &plan.sequences[sequence],
             queries: queries(plan, sequence, last),
             kv_head,
@@ -242,17 +247,28 @@ pub(super) fn forward_layer(
 
     unsafe {
         let term = [Term { weight: &layer.output.weight, x: pass.context.read() }];
-        gemm::run(member, &[product(&layer.output, &term, out, tape.mid, true)], &mut own.panel);
+        let (to, residual) =
+            if order == Order::Sandwich { (tape.attended, false) } else { (tape.mid, true) };
+        gemm::run(member, &[product(&layer.output, &term, out, to, residual)], &mut own.panel);
     }
     member.end(Stage::Outputs);
 
     let residual = if pre { y } else { tape.sum };
     dispatch(|| unsafe {
         for index in member.share(out) {
-            let from = row(tape.mid, index, hidden);
             let normed = pass.normed.part(index * hidden, hidden);
+            if let Some([norm, _]) = &layer.sandwich {
+                norm.forward(row(tape.attended, index, hidden), normed);
+                add(tape.mid.part(index * hidden, hidden), normed);
+            }
+            let from = row(tape.mid, index, hidden);
             if pre {
-                layer.feed_forward_norm.forward(from, normed);
+                let input = if order == Order::Parallel {
+                    row(x, if last { plan.answers[index] } else { index }, hidden)
+                } else {
+                    from
+                };
+                layer.feed_forward_norm.forward(input, normed);
                 residual.part(index * hidden, hidden).copy_from_slice(from);
             } else {
                 layer.attention_norm.forward(from, normed);
@@ -262,6 +278,8 @@ pub(super) fn forward_layer(
     });
     member.end(Stage::Norms);
 
+    // What lies behind the down product's result on the tape is needed for the gradient alone.
+    let keeps_down = matches!(order, Order::Post | Order::Sandwich);
     let network = &layer.feed_forward;
     unsafe {
         let x = pass.normed.read();
@@ -271,20 +289,32 @@ pub(super) fn forward_layer(
             let term = [Term { weight: &gate.weight, x }];
             gemm::run(member, &[product(gate, &term, out, tape.gate, false)], &mut own.panel);
         }
-        if place.result || !pre {
+        if place.result || keeps_down {
             activate(member, pass, &tape, network.activation(), out);
         }
     }
     member.end(Stage::Up);
-    if !place.result && pre {
+    if !place.result && !keeps_down {
         return;
     }
 
     unsafe {
         let term = [Term { weight: &network.down().weight, x: pass.inner.read() }];
-        gemm::run(member, &[product(network.down(), &term, out, residual, true)], &mut own.panel);
+        let (to, more) =
+            if order == Order::Sandwich { (tape.fed, false) } else { (residual, true) };
+        gemm::run(member, &[product(network.down(), &term, out, to, more)], &mut own.panel);
     }
     member.end(Stage::Down);
+    if let (Some([_, norm]), true) = (&layer.sandwich, place.result) {
+        dispatch(|| unsafe {
+            for index in member.share(out) {
+                let added = pass.normed.part(index * hidden, hidden);
+                norm.forward(row(tape.fed, index, hidden), added);
+                add(y.part(index * hidden, hidden), added);
+            }
+        });
+        member.end(Stage::Norms);
+    }
     if !pre && place.result {
         dispatch(|| unsafe {
             for index in member.share(out) {

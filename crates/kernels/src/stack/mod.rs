@@ -3,6 +3,8 @@
 //! ```text
 //! pre-norm    x → x + O·attention(norm x) → + D·f(norm ·)            Llama, GPT-2, …
 //! post-norm   x → norm(x + O·attention(x)) → norm(· + D·f(·))        BERT, …
+//! parallel    x → x + O·attention(norm x) + D·f(norm′ x)             GPT-NeoX
+//! sandwich    x → x + norm(O·attention(norm x)) → + norm(D·f(norm ·)) Gemma
 //! ```
 //!
 //! Rows of a batch lie one after the other without padding; a [`Plan`] says which of them form
@@ -10,16 +12,19 @@
 //! stages of a layer. Weights are frozen, so a tape keeps only what the input's gradient needs.
 
 mod backward;
+mod backward_attention;
 mod buffers;
 mod forward;
 mod past;
 mod plan;
 
+use std::sync::Arc;
+
 use crate::activation::Activation;
 use crate::attention::Heads;
 use crate::frozen::Frozen;
 use crate::norm::Norm;
-use crate::rotary::Rotary;
+use crate::rotary::{Rope, Rotary};
 use crate::team::Team;
 
 pub use buffers::Tape;
@@ -85,8 +90,14 @@ impl FeedForward {
 
 /// One layer.
 pub struct Layer {
-    /// Before attention (pre-norm) or after its residual (post-norm).
+    /// Before attention, or after its residual (post-norm).
     pub attention_norm: Norm,
+    /// Of each head's queries and keys, `[head_dim]`.
+    pub head_norms: Option<[Norm; 2]>,
+    /// Which of the shape's ropes turns queries and keys.
+    pub rope: Option<usize>,
+    /// How many positions away a key may stand from its query.
+    pub window: Option<usize>,
     /// `[heads · head_dim, hidden]`
     pub query: Linear,
     /// `[kv_heads · head_dim, hidden]`
@@ -95,10 +106,12 @@ pub struct Layer {
     pub value: Linear,
     /// `[hidden, heads · head_dim]`
     pub output: Linear,
-    /// Before the feed-forward network (pre-norm) or after its residual (post-norm).
+    /// Before the feed-forward network, or after its residual (post-norm).
     pub feed_forward_norm: Norm,
     /// The feed-forward network.
     pub feed_forward: FeedForward,
+    /// Of what attention and the feed-forward network add (sandwich).
+    pub sandwich: Option<[Norm; 2]>,
 }
 
 /// Where a layer's norms stand.
@@ -108,6 +121,22 @@ pub enum Order {
     Pre,
     /// After each residual.
     Post,
+    /// Before each sublayer, both of which read the layer's input.
+    Parallel,
+    /// Before each sublayer, and on what it adds.
+    Sandwich,
+}
+
+impl Order {
+    /// Whether the norms stand in front of the sublayers.
+    fn is_before(self) -> bool {
+        self != Self::Post
+    }
+
+    /// Whether a backward pass has to set a gradient aside.
+    fn sets_aside(self) -> bool {
+        matches!(self, Self::Parallel | Self::Sandwich)
+    }
 }
 
 /// What all layers share.
@@ -127,29 +156,40 @@ pub struct Shape {
     pub head_dim: usize,
     /// Whether a position sees only what stands before it.
     pub causal: bool,
-    /// Base of the rotary frequencies, if positions are rotary.
-    pub rope_theta: Option<f64>,
+    /// What scores are multiplied by; `1 / √head_dim` if not given.
+    pub scale: Option<f32>,
+    /// How positions turn queries and keys, for layers to choose from.
+    pub ropes: Vec<Rope>,
     /// Where the norms stand.
     pub order: Order,
 }
 
 impl Shape {
-    fn heads(&self) -> Heads {
+    fn heads(&self) -> Heads<'static> {
         let Self { heads, kv_heads, head_dim, causal, .. } = *self;
-        Heads { heads, kv_heads, head_dim, causal }
+        let scale = self.scale.unwrap_or(1.0 / (head_dim as f32).sqrt());
+        Heads { heads, kv_heads, head_dim, causal, scale, window: None, norms: None }
     }
-}
 
-impl Shape {
+    /// As one layer has them.
+    fn heads_of<'a>(&self, layer: &'a Layer) -> Heads<'a> {
+        Heads { window: layer.window, norms: layer.head_norms.as_ref(), ..self.heads() }
+    }
+
     /// Bytes of the buffers of one training step through `layers` layers.
     pub fn step_bytes(&self, layers: usize, plan: &Plan, memory: Memory) -> usize {
         let Self { hidden, intermediate, .. } = *self;
         let (rows, answers, heads) = (plan.rows(), plan.answers(), self.heads());
         let (queries, keys) = (heads.query_width(), heads.key_width());
         let gate = if self.gated { intermediate } else { 0 };
-        let post = if self.order == Order::Post { hidden } else { 0 };
+        let more = match self.order {
+            Order::Pre | Order::Parallel => 0,
+            Order::Post => hidden,
+            Order::Sandwich => 2 * hidden,
+        };
+        let all_keys = plan.past() + rows;
         let tape = |out: usize| {
-            2 * (plan.past() + rows) * keys + out * (queries + hidden + post + intermediate + gate)
+            2 * all_keys * keys + out * (queries + hidden + more + intermediate + gate)
         };
         let kept = match memory {
             Memory::Tape if layers > 1 => (layers - 1) * tape(rows) + tape(answers),
@@ -161,7 +201,8 @@ impl Shape {
         let shared = backward::units(plan).len() * 2 * plan.prefix * keys;
         let backward = rows * (4 * hidden + intermediate + gate + 2 * queries + 2 * keys)
             + answers * hidden
-            + shared;
+            + shared
+            + if self.order.sets_aside() { rows * hidden } else { 0 };
         // What comes in and goes out of both passes is the caller's.
         let ends = 2 * rows * hidden + 2 * answers * hidden;
         4 * (kept + forward + backward + ends)
@@ -181,7 +222,8 @@ pub enum Memory {
 /// A stack of frozen layers.
 pub struct Stack {
     shape: Shape,
-    layers: Vec<Layer>,
+    /// A model may use one layer several times.
+    layers: Vec<Arc<Layer>>,
     last_norm: Option<Norm>,
     pool: Pool,
 }
@@ -191,7 +233,7 @@ impl Stack {
     ///
     /// # Panics
     /// When a layer's sizes are not those of `shape`.
-    pub fn new(shape: Shape, layers: Vec<Layer>, last_norm: Option<Norm>) -> Self {
+    pub fn new(shape: Shape, layers: Vec<Arc<Layer>>, last_norm: Option<Norm>) -> Self {
         let (hidden, inner) = (shape.hidden, shape.intermediate);
         let (queries, keys) = (shape.heads().query_width(), shape.heads().key_width());
         let check = |linear: &Linear, out, inner| {
@@ -218,6 +260,15 @@ impl Stack {
                 layer.attention_norm.width() == hidden && layer.feed_forward_norm.width() == hidden,
                 "a norm's size"
             );
+            let sandwich = layer.sandwich.as_ref();
+            assert_eq!(sandwich.is_some(), shape.order == Order::Sandwich, "a sandwich's norms");
+            let added = sandwich.into_iter().flatten().map(|norm| (norm, hidden));
+            let heads = layer.head_norms.iter().flatten().map(|norm| (norm, shape.head_dim));
+            for (norm, width) in added.chain(heads) {
+                assert_eq!(norm.width(), width, "a norm's size");
+            }
+            let rope = layer.rope.map(|index| 2 * shape.ropes[index].frequencies.len());
+            assert!(rope.is_none_or(|dims| dims <= shape.head_dim), "a rope's size");
         }
         Self { shape, layers, last_norm, pool: Pool::default() }
     }
@@ -237,9 +288,8 @@ impl Stack {
         self.pool.bytes()
     }
 
-    fn rotary(&self, plan: &Plan) -> Option<Rotary> {
-        let theta = self.shape.rope_theta?;
-        Some(Rotary::new(plan.longest(), self.shape.head_dim, theta))
+    fn rotaries(&self, plan: &Plan) -> Vec<Rotary> {
+        self.shape.ropes.iter().map(|rope| Rotary::new(plan.longest(), rope)).collect()
     }
 
     /// The answer rows of the last layer, normalised: `[answers, hidden]`.

@@ -1,8 +1,11 @@
 //! A transformer in plain f64 loops, to hold the kernels against.
 
+use std::sync::Arc;
+
 use kernels::activation::Activation;
 use kernels::frozen::{Frozen, Values};
 use kernels::norm::Norm;
+use kernels::rotary::Rope;
 use kernels::stack::{FeedForward, Layer, Linear, Order, Shape, Stack};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -21,7 +24,10 @@ struct Plain {
 }
 
 struct PlainLayer {
-    norms: [(Vec<f32>, Vec<f32>); 2],
+    /// Before (or after) attention and the feed-forward network, and of what both add.
+    norms: [(Vec<f32>, Vec<f32>); 4],
+    /// Of each head's queries and keys.
+    head_norms: [(Vec<f32>, Vec<f32>); 2],
     /// Query, key, value, output, gate, up, down.
     linears: [Plain; 7],
 }
@@ -35,7 +41,14 @@ pub struct Model {
     heads: usize,
     kv_heads: usize,
     head_dim: usize,
-    rope_theta: Option<f64>,
+    /// Turning dimensions and theta.
+    ropes: Vec<(usize, f64)>,
+    scale: Option<f32>,
+    /// Of every other layer, the first one first.
+    window: Option<usize>,
+    normed_heads: bool,
+    /// Whether the first layer lacks a norm before its attention.
+    bare_start: bool,
     activation: Activation,
     gated: bool,
     layer_norm: bool,
@@ -45,7 +58,7 @@ pub struct Model {
 const EPSILON: f32 = 1e-5;
 
 impl Model {
-    /// Pre- and post-norm, both norms, gated and plain, grouped queries or not, odd sizes.
+    /// Every order of norms, both norms, gated and plain, grouped queries or not, odd sizes.
     pub fn samples() -> Vec<Self> {
         let llama = Self {
             hidden: 24,
@@ -55,7 +68,11 @@ impl Model {
             heads: 6,
             kv_heads: 2,
             head_dim: 6,
-            rope_theta: Some(100.0),
+            ropes: vec![(6, 100.0)],
+            scale: None,
+            window: None,
+            normed_heads: false,
+            bare_start: false,
             activation: Activation::Silu,
             gated: true,
             layer_norm: false,
@@ -69,27 +86,55 @@ impl Model {
             heads: 3,
             kv_heads: 3,
             head_dim: 11,
-            rope_theta: None,
+            ropes: Vec::new(),
             activation: Activation::Gelu,
             gated: false,
             layer_norm: true,
-            layers: Vec::new(),
+            ..llama.like()
         };
         let gpt = Self {
             hidden: 32,
-            causal: true,
-            order: Order::Pre,
             intermediate: 48,
             heads: 2,
             kv_heads: 2,
             head_dim: 16,
-            rope_theta: None,
+            ropes: Vec::new(),
             activation: Activation::GeluTanh,
             gated: false,
             layer_norm: true,
-            layers: Vec::new(),
+            ..llama.like()
         };
-        vec![llama.filled(3, false, 1), bert.filled(2, true, 2), gpt.filled(1, true, 3)]
+        let neox =
+            Self { order: Order::Parallel, head_dim: 10, ropes: vec![(4, 50.0)], ..gpt.like() };
+        let gemma = Self {
+            order: Order::Sandwich,
+            ropes: vec![(6, 100.0), (6, 7.0)],
+            scale: Some(0.7),
+            window: Some(3),
+            normed_heads: true,
+            ..llama.like()
+        };
+        let modern_bert = Self {
+            causal: false,
+            window: Some(2),
+            bare_start: true,
+            activation: Activation::Gelu,
+            layer_norm: true,
+            ..llama.like()
+        };
+        vec![
+            llama.filled(3, false, 1),
+            bert.filled(2, true, 2),
+            gpt.filled(1, true, 3),
+            neox.filled(2, true, 4),
+            gemma.filled(2, false, 5),
+            modern_bert.filled(3, false, 6),
+        ]
+    }
+
+    /// The same sizes, without weights.
+    fn like(&self) -> Self {
+        Self { ropes: self.ropes.clone(), layers: Vec::new(), ..*self }
     }
 
     fn filled(mut self, layers: usize, biases: bool, seed: u64) -> Self {
@@ -103,10 +148,12 @@ impl Model {
         };
         self.layers = (0..layers)
             .map(|_| PlainLayer {
-                norms: [(); 2].map(|()| {
+                norms: [(); 4].map(|()| {
                     let gain = numbers(h, 0.5).into_iter().map(|x| x + 1.0).collect();
                     (gain, numbers(h, 0.3))
                 }),
+                head_norms: [(); 2]
+                    .map(|()| (numbers(self.head_dim, 1.5), numbers(self.head_dim, 0.3))),
                 linears: shapes.map(|(out, inner)| Plain {
                     out,
                     weight: numbers(out * inner, 1.7 / (inner as f32).sqrt()),
@@ -134,11 +181,19 @@ impl Model {
             ),
             bias: plain.bias.clone(),
         };
-        let layers = self.layers.iter().map(|layer| {
+        let layers = self.layers.iter().enumerate().map(|(index, layer)| {
             let [query, key, value, output, gate, up, down] = layer.linears.each_ref().map(linear);
             let activation = self.activation;
-            Layer {
-                attention_norm: norm(&layer.norms[0]),
+            let normed = self.normed_heads.then_some(&layer.head_norms);
+            let sandwich = self.order == Order::Sandwich;
+            Arc::new(Layer {
+                attention_norm: match self.bare_start && index == 0 {
+                    true => Norm::Identity { width: self.hidden },
+                    false => norm(&layer.norms[0]),
+                },
+                head_norms: normed.map(|norms| norms.each_ref().map(norm)),
+                rope: self.rope_of(index),
+                window: self.window_of(index),
                 query,
                 key,
                 value,
@@ -149,7 +204,8 @@ impl Model {
                 } else {
                     FeedForward::Plain { up, down, activation }
                 },
-            }
+                sandwich: sandwich.then(|| [norm(&layer.norms[2]), norm(&layer.norms[3])]),
+            })
         });
         let shape = Shape {
             hidden: self.hidden,
@@ -159,32 +215,54 @@ impl Model {
             kv_heads: self.kv_heads,
             head_dim: self.head_dim,
             causal: self.causal,
-            rope_theta: self.rope_theta,
+            scale: self.scale,
+            ropes: self.ropes.iter().map(|&(dims, theta)| Rope::new(dims, theta)).collect(),
             order: self.order,
         };
         Stack::new(shape, layers.collect(), self.last_norm().map(|last| norm(&last)))
     }
 
+    /// Layers take turns with ropes, and every other one has a window.
+    fn rope_of(&self, layer: usize) -> Option<usize> {
+        (!self.ropes.is_empty()).then(|| layer % self.ropes.len())
+    }
+
+    fn window_of(&self, layer: usize) -> Option<usize> {
+        self.window.filter(|_| layer.is_multiple_of(2))
+    }
+
     /// A pre-norm model ends with a norm: the first layer's once more.
     fn last_norm(&self) -> Option<(Vec<f32>, Vec<f32>)> {
-        (self.order == Order::Pre).then(|| self.layers[0].norms[0].clone())
+        (self.order != Order::Post).then(|| self.layers[0].norms[0].clone())
     }
 
     /// One sequence, all rows.
     pub fn forward(&self, mut x: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
-        for layer in &self.layers {
-            let pre = self.order == Order::Pre;
+        for (index, layer) in self.layers.iter().enumerate() {
+            let pre = self.order != Order::Post;
             let normed = |x: &[Vec<f64>], which: usize| -> Vec<Vec<f64>> {
                 x.iter().map(|x| self.normed(x, &layer.norms[which])).collect()
             };
-            let input = if pre { normed(&x, 0) } else { x.clone() };
-            let attended = self.attend(&input, layer);
-            x = x.iter().zip(&attended).map(|(x, y)| sum(x, y)).collect();
-            if !pre {
-                x = normed(&x, 0);
+            let bare = !pre || self.bare_start && index == 0;
+            let input = if bare { x.clone() } else { normed(&x, 0) };
+            let mut attended = self.attend(&input, layer, index);
+            if self.order == Order::Sandwich {
+                attended = normed(&attended, 2);
             }
-            let input = if pre { normed(&x, 1) } else { x.clone() };
-            let fed = input.iter().map(|x| self.feed_forward(x, layer));
+            let parallel = normed(&x, 1);
+            x = x.iter().zip(&attended).map(|(x, y)| sum(x, y)).collect();
+            let input = match self.order {
+                Order::Post => {
+                    x = normed(&x, 0);
+                    x.clone()
+                }
+                Order::Parallel => parallel,
+                Order::Pre | Order::Sandwich => normed(&x, 1),
+            };
+            let mut fed: Vec<_> = input.iter().map(|x| self.feed_forward(x, layer)).collect();
+            if self.order == Order::Sandwich {
+                fed = normed(&fed, 3);
+            }
             x = x.iter().zip(fed).map(|(x, y)| sum(x, &y)).collect();
             if !pre {
                 x = normed(&x, 1);
@@ -207,48 +285,61 @@ impl Model {
             .collect()
     }
 
-    fn attend(&self, x: &[Vec<f64>], layer: &PlainLayer) -> Vec<Vec<f64>> {
+    fn attend(&self, x: &[Vec<f64>], layer: &PlainLayer, index: usize) -> Vec<Vec<f64>> {
         let [query, key, value, output, ..] = &layer.linears;
         let dim = self.head_dim;
-        let project = |linear: &Plain, turn: bool| -> Vec<Vec<f64>> {
+        let rope = self.rope_of(index).map(|rope| self.ropes[rope]);
+        let project = |linear: &Plain, norm: Option<&(Vec<f32>, Vec<f32>)>| -> Vec<Vec<f64>> {
             let rows = x.iter().enumerate().map(|(position, x)| {
                 let mut y = apply(linear, x);
-                if let (true, Some(theta)) = (turn, self.rope_theta) {
-                    for head in y.chunks_exact_mut(dim) {
-                        for i in 0..dim / 2 {
-                            let angle = position as f64 * theta.powf(-2.0 * i as f64 / dim as f64);
-                            let (a, b) = (head[i], head[i + dim / 2]);
-                            head[i] = a * angle.cos() - b * angle.sin();
-                            head[i + dim / 2] = b * angle.cos() + a * angle.sin();
-                        }
+                let Some(norm) = norm else { return y };
+                for head in y.chunks_exact_mut(dim) {
+                    if self.normed_heads {
+                        head.copy_from_slice(&self.normed(head, norm));
+                    }
+                    let (dims, theta) = rope.unwrap_or((0, 1.0));
+                    for i in 0..dims / 2 {
+                        let angle = position as f64 * theta.powf(-2.0 * i as f64 / dims as f64);
+                        let (a, b) = (head[i], head[i + dims / 2]);
+                        head[i] = a * angle.cos() - b * angle.sin();
+                        head[i + dims / 2] = b * angle.cos() + a * angle.sin();
                     }
                 }
                 y
             });
             rows.collect()
         };
-        let (q, k, v) = (project(query, true), project(key, true), project(value, false));
+        let [query_norm, key_norm] = &layer.head_norms;
+        let (q, k) = (project(query, Some(query_norm)), project(key, Some(key_norm)));
+        let v = project(value, None);
+        let scale = self.scale.map_or(1.0 / (dim as f64).sqrt(), f64::from);
         let group = self.heads / self.kv_heads;
         let mut result = Vec::new();
         for (position, q) in q.iter().enumerate() {
             let mut context = vec![0.0; self.heads * dim];
-            let seen = if self.causal { position + 1 } else { x.len() };
+            let end = if self.causal { position + 1 } else { x.len() };
+            let seen: Vec<usize> = (0..end)
+                .filter(|other| {
+                    self.window_of(index).is_none_or(|window| other.abs_diff(position) <= window)
+                })
+                .collect();
             for head in 0..self.heads {
                 let own = head * dim..(head + 1) * dim;
                 let theirs = head / group * dim..(head / group + 1) * dim;
-                let scores: Vec<f64> = (0..seen)
-                    .map(|other| {
+                let scores: Vec<f64> = seen
+                    .iter()
+                    .map(|&other| {
                         let dot: f64 = q[own.clone()]
                             .iter()
                             .zip(&k[other][theirs.clone()])
                             .map(|(q, k)| q * k)
                             .sum();
-                        dot / (dim as f64).sqrt()
+                        dot * scale
                     })
                     .collect();
                 let max = scores.iter().fold(f64::NEG_INFINITY, |max, &s| max.max(s));
                 let total: f64 = scores.iter().map(|s| (s - max).exp()).sum();
-                for (other, score) in scores.iter().enumerate() {
+                for (&other, score) in seen.iter().zip(&scores) {
                     let weight = (score - max).exp() / total;
                     for (to, v) in context[own.clone()].iter_mut().zip(&v[other][theirs.clone()]) {
                         *to += weight * v;

@@ -10,6 +10,8 @@
 //! Every key is documented where it is used, in `configs/lama.toml`; a test holds the two together.
 //! This module knows no template, device or backbone: their texts pass through unparsed.
 
+mod backbone;
+mod data;
 mod document;
 mod error;
 mod nearest;

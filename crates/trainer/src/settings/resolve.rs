@@ -1,12 +1,13 @@
 //! Options as typed → settings as run: defaults, ranges, and what goes with what.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::Settings;
+use super::backbone::backbone;
+use super::data::data;
 use super::document::Node;
 use super::error::{Fault, Place};
-use super::reader::{Given, OrDefault, Reader, neighbour};
+use super::reader::{Given, OrDefault, Reader};
 use super::sections::*;
 
 /// Strategies by name; `None` is one that is planned.
@@ -79,169 +80,6 @@ fn name(reader: &mut Reader<'_>) -> String {
             stem => stem.to_owned(),
         }
     })
-}
-
-fn backbone(reader: &mut Reader<'_>) -> BackboneSettings {
-    let key = "backbone.source";
-    let source = match reader.text(key) {
-        Some(given) if looks_like_path(&given.value) => reader
-            .find(key, &given.value, &given.place, &[])
-            .and_then(|path| path.into_os_string().into_string().ok())
-            .unwrap_or_default(),
-        Some(given) => given.value,
-        None => {
-            let expected = "a backbone's name, a Hugging Face folder or a .gguf file";
-            reader.missing(key, expected, "[backbone] source = \"smollm2-135m\"");
-            String::new()
-        }
-    };
-    BackboneSettings {
-        source,
-        fused: truth(reader, "backbone.fused", true),
-        share_prefix: truth(reader, "backbone.share_prefix", true),
-        answer_rows: truth(reader, "backbone.answer_rows", true),
-        memory: reader
-            .choice(
-                "backbone.memory",
-                &[("tape", MemoryMode::Tape), ("recompute", MemoryMode::Recompute)],
-            )
-            .or_default_to(MemoryMode::Tape),
-        dtype: reader
-            .choice(
-                "backbone.dtype",
-                &[("f32", Dtype::F32), ("bf16", Dtype::Bf16), ("f16", Dtype::F16)],
-            )
-            .or_default_to(Dtype::F32),
-    }
-}
-
-fn looks_like_path(text: &str) -> bool {
-    text.contains(['/', '\\']) || text.ends_with(".gguf") || text.starts_with('.')
-}
-
-fn data(reader: &mut Reader<'_>) -> DataSettings {
-    let folder = reader.path("data.path");
-    let folder = folder.filter(|folder| {
-        let is_file = folder.value.is_file();
-        if is_file {
-            let fault = Fault::Wrong {
-                key: "data.path".to_owned(),
-                expected: "a folder".to_owned(),
-                found: format!("the file {}", folder.value.display()),
-            };
-            let hint = "name files by `data.train`, `data.dev` and `data.test`";
-            reader.problem(folder.place.clone(), fault, Some(hint.to_owned()));
-        }
-        !is_file
-    });
-    let train = split_file(reader, Split::Train, "data.train", &folder);
-    let dev = split_file(reader, Split::Dev, "data.dev", &folder);
-    let test = split_file(reader, Split::Test, "data.test", &folder);
-    if reader.node("data.path").is_none() {
-        if reader.node("data.train").is_none() {
-            let hint = "[data] path = \"datasets/lama/P36\"";
-            let expected = "a folder that holds train.jsonl, dev.jsonl and test.jsonl";
-            reader.missing("data.path", expected, hint);
-        } else {
-            let hint = "it chooses the epoch to keep; part of the train split can serve";
-            reader.missing("data.dev", "the file of the dev split", hint);
-        }
-    }
-    DataSettings {
-        train: train.unwrap_or_default(),
-        dev: dev.unwrap_or_default(),
-        test,
-        answer: reader.text("data.answer").or_default_to("z".to_owned()),
-        candidates: candidates(reader),
-        limit: reader.count("data.limit", 1).map(|given| given.value),
-        inputs: inputs(reader),
-    }
-}
-
-/// A split's own file if its key is given, otherwise the file of its name in the folder.
-fn split_file(
-    reader: &mut Reader<'_>,
-    split: Split,
-    key: &'static str,
-    folder: &Option<Given<PathBuf>>,
-) -> Option<PathBuf> {
-    // The command line wins: a folder given there replaces the files of a stored config.
-    let overruled = |place: &Place| {
-        folder.as_ref().is_some_and(|folder| folder.place.is_flag()) && !place.is_flag()
-    };
-    if reader.node(key).is_some_and(|node| !overruled(&node.place)) {
-        return reader.path(key).map(|given| given.value);
-    }
-    let folder = folder.as_ref()?;
-    let file = folder.value.join(split.name()).with_extension("jsonl");
-    if file.exists() || !reader.files_must_exist() {
-        return Some(file);
-    }
-    if split != Split::Test {
-        let hint = neighbour(&file)
-            .unwrap_or_else(|| format!("name a file of another name by `{key} = \"…\"`"));
-        let fault = Fault::NotFound {
-            key: "data.path".to_owned(),
-            typed: format!("{split}.jsonl"),
-            tried: vec![std::path::absolute(&file).unwrap_or(file)],
-        };
-        reader.problem(folder.place.clone(), fault, Some(hint));
-    }
-    None
-}
-
-fn candidates(reader: &mut Reader<'_>) -> Vec<CandidateSource> {
-    let key = "data.candidates";
-    let Some(node) = reader.node(key) else {
-        return vec![CandidateSource::Dataset];
-    };
-    let nodes = match node.array() {
-        Some([]) | None => std::slice::from_ref(node),
-        Some(nodes) => nodes,
-    };
-    let mut sources = Vec::new();
-    for node in nodes {
-        let source = match node.string() {
-            Some("dataset") => CandidateSource::Dataset,
-            Some("vocabulary") => CandidateSource::Vocabulary,
-            Some(typed) if !typed.trim().is_empty() => {
-                let names = ["dataset", "vocabulary"];
-                match reader.find(key, typed, &node.place, &names) {
-                    Some(path) => CandidateSource::File(path),
-                    None => continue,
-                }
-            }
-            _ => {
-                let fault = Fault::Wrong {
-                    key: key.to_owned(),
-                    expected: "`dataset`, `vocabulary`, the path of a word list, or a list of \
-                               these"
-                        .to_owned(),
-                    found: node.describe(),
-                };
-                reader.problem(node.place.clone(), fault, None);
-                continue;
-            }
-        };
-        if !sources.contains(&source) {
-            sources.push(source);
-        }
-    }
-    sources
-}
-
-fn inputs(reader: &mut Reader<'_>) -> BTreeMap<String, String> {
-    let expected = "a table from the template's fields to keys of a row, such as { x = \
-                    \"sub_label\" }";
-    let given = reader.read("data.inputs", expected, |node: &Node| {
-        let entries = node.table().filter(|entries| !entries.is_empty())?;
-        let pair = |entry: &super::document::Entry| {
-            let key = entry.node.string().filter(|key| !key.is_empty())?;
-            Some((entry.key.clone(), key.to_owned()))
-        };
-        entries.iter().map(pair).collect::<Option<BTreeMap<_, _>>>()
-    });
-    given.or_default_to(BTreeMap::from([("x".to_owned(), "x".to_owned())]))
 }
 
 fn template(reader: &mut Reader<'_>) -> TemplateSettings {
@@ -431,7 +269,7 @@ fn splits(reader: &mut Reader<'_>, has_test: bool) -> Vec<Split> {
     splits
 }
 
-fn truth(reader: &mut Reader<'_>, key: &'static str, default: bool) -> bool {
+pub(super) fn truth(reader: &mut Reader<'_>, key: &'static str, default: bool) -> bool {
     reader.read(key, "`true` or `false`", Node::boolean).or_default_to(default)
 }
 

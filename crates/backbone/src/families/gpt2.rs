@@ -1,0 +1,94 @@
+//! GPT-2.
+//!
+//! Radford et al. 2019; upstream: `modeling_gpt2.py` of Hugging Face transformers, `GPT2LMHeadModel`.
+//! Pre-norm decoder layers over words and learned positions, LayerNorm, biases, GELU by tanh, tied
+//! head. Its matrices are stored transposed, queries, keys and values side by side.
+
+use kernels::activation::Activation;
+use kernels::stack::{Order, Shape};
+use ptuning_core::language_model::Objective;
+use serde_json::json;
+
+use crate::config::Config;
+use crate::error::LoadError;
+use crate::transformer::{
+    Description, InputRecipe, LayerRecipe, LinearRecipe, NormRecipe, PositionRecipe, Recipe, Stored,
+};
+
+/// What a GPT-2's files hold.
+///
+/// # Errors
+/// A config that contradicts itself, or a variant that is not built in.
+pub fn describe(config: &Config<'_>) -> Result<Description, LoadError> {
+    config.only("scale_attn_weights", &[json!(true)])?;
+    config.only("scale_attn_by_inverse_layer_idx", &[json!(false)])?;
+    config.only("add_cross_attention", &[json!(false)])?;
+    let (vocab, hidden) = (config.size("vocab_size")?, config.size("n_embd")?);
+    let heads = config.size("n_head")?;
+    if !hidden.is_multiple_of(heads) {
+        let what = format!("{heads} heads do not divide a width of {hidden}");
+        return Err(config.contradiction(what));
+    }
+    let intermediate = config.optional_size("n_inner")?.unwrap_or(4 * hidden);
+    let epsilon = config.number("layer_norm_epsilon", 1e-5)?;
+    let layer = |index| layer(index, hidden, intermediate, epsilon);
+    let table = |name| LinearRecipe::new(name, vocab, hidden).without_bias();
+    Ok(Description {
+        objective: Objective::Causal,
+        embeddings: table("transformer.wte"),
+        embedding_scale: None,
+        input: InputRecipe {
+            positions: Some(PositionRecipe {
+                table: "transformer.wpe.weight".to_owned(),
+                skipped: 0,
+            }),
+            ..InputRecipe::default()
+        },
+        recipe: Recipe {
+            shape: Shape {
+                hidden,
+                intermediate,
+                gated: false,
+                heads,
+                kv_heads: heads,
+                head_dim: hidden / heads,
+                causal: true,
+                scale: None,
+                ropes: Vec::new(),
+                order: Order::Pre,
+            },
+            activation: config.activation("activation_function", Activation::GeluTanh)?,
+            layers: (0..config.size("n_layer")?).map(layer).collect(),
+            repeats: 1,
+            last_norm: Some(NormRecipe::layer("transformer.ln_f", epsilon)),
+        },
+        transform: None,
+        head: (!config.flag("tie_word_embeddings", true)?).then(|| table("lm_head")),
+        head_bias: None,
+        max_positions: config.optional_size("n_positions")?.unwrap_or(1024),
+    })
+}
+
+fn layer(index: usize, hidden: usize, intermediate: usize, epsilon: f64) -> LayerRecipe {
+    let name = |part: &str| format!("transformer.h.{index}.{part}");
+    let columns = |part, out, inner, first, of| {
+        LinearRecipe::new(&name(part), out, inner).stored(Stored::Columns { first, of })
+    };
+    let qkv = |which| columns("attn.c_attn", hidden, hidden, which * hidden, 3 * hidden);
+    let norm = |part| NormRecipe::layer(&name(part), epsilon);
+    LayerRecipe {
+        attention_norm: Some(norm("ln_1")),
+        head_norms: None,
+        rope: None,
+        window: None,
+        query: qkv(0),
+        key: qkv(1),
+        value: qkv(2),
+        output: columns("attn.c_proj", hidden, hidden, 0, hidden),
+        feed_forward_norm: norm("ln_2"),
+        gate: None,
+        up: columns("mlp.c_fc", intermediate, hidden, 0, intermediate),
+        down: columns("mlp.c_proj", hidden, intermediate, 0, hidden),
+        sandwich: None,
+    }
+}

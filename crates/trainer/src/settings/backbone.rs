@@ -1,0 +1,44 @@
+//! `[backbone]`: which frozen language model, and how it runs.
+
+use super::reader::{OrDefault, Reader};
+use super::resolve::truth;
+use super::sections::*;
+
+/// Reads `[backbone]`.
+pub(super) fn backbone(reader: &mut Reader<'_>) -> BackboneSettings {
+    let key = "backbone.source";
+    let source = match reader.text(key) {
+        Some(given) if looks_like_path(&given.value) => reader
+            .find(key, &given.value, &given.place, &[])
+            .and_then(|path| path.into_os_string().into_string().ok())
+            .unwrap_or_default(),
+        Some(given) => given.value,
+        None => {
+            let expected = "a backbone's name, a Hugging Face folder or a .gguf file";
+            reader.missing(key, expected, "[backbone] source = \"smollm2-135m\"");
+            String::new()
+        }
+    };
+    BackboneSettings {
+        source,
+        fused: truth(reader, "backbone.fused", true),
+        share_prefix: truth(reader, "backbone.share_prefix", true),
+        answer_rows: truth(reader, "backbone.answer_rows", true),
+        memory: reader
+            .choice(
+                "backbone.memory",
+                &[("tape", MemoryMode::Tape), ("recompute", MemoryMode::Recompute)],
+            )
+            .or_default_to(MemoryMode::Tape),
+        dtype: reader
+            .choice(
+                "backbone.dtype",
+                &[("f32", Dtype::F32), ("bf16", Dtype::Bf16), ("f16", Dtype::F16)],
+            )
+            .or_default_to(Dtype::F32),
+    }
+}
+
+fn looks_like_path(text: &str) -> bool {
+    text.contains(['/', '\\']) || text.ends_with(".gguf") || text.starts_with('.')
+}
