@@ -15,10 +15,11 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
+# Field, title, and what its figure is multiplied by for a shape: tokens compare across lengths.
 PANELS = [
-    ("train_examples_per_s", "training, examples/s", 1.0),
-    ("eval_examples_per_s", "evaluation, examples/s", 1.0),
-    ("peak_memory_bytes", "peak memory, GB", 1e-9),
+    ("train_examples_per_s", "training, tokens/s", lambda length: length),
+    ("eval_examples_per_s", "evaluation, tokens/s", lambda length: length),
+    ("peak_memory_bytes", "peak memory, GB", lambda length: 1e-9),
 ]
 
 
@@ -32,7 +33,7 @@ def main() -> None:
     for axis, (field, title, unit) in zip(axes, PANELS):
         for index, name in enumerate(names):
             own = {(m["length"], m["batch"]): m.get(field) for m in medians if m["contender"] == name}
-            bars = [(i, own[shape] * unit) for i, shape in enumerate(shapes) if own.get(shape) is not None]
+            bars = [(i, own[shape] * unit(shape[0])) for i, shape in enumerate(shapes) if own.get(shape) is not None]
             places = [i + (index - (len(names) - 1) / 2) * width for i, _ in bars]
             drawn = axis.bar(places, [value for _, value in bars], width * 0.92, label=name)
             axis.bar_label(drawn, fmt="%.3g", fontsize=7)

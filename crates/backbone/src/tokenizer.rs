@@ -23,6 +23,13 @@ pub enum TokenizerError {
     #[error("tokenizer.json is damaged: its merges do not fit its vocabulary")]
     Damaged,
 
+    /// A special token that is not in the vocabulary.
+    #[error("the vocabulary has no {token}")]
+    MissingSpecial {
+        /// The token.
+        token: String,
+    },
+
     /// The `tokenizers` library refuses the parts.
     #[error("the tokenizer's parts do not fit together")]
     Build(#[source] tokenizers::Error),

@@ -2,7 +2,7 @@
 
 use crate::shared::Shared;
 use crate::simd::{dispatch, exp};
-use crate::sums::STRANDS;
+use crate::sums::{STRANDS, largest};
 use crate::team::Team;
 
 /// Turns rows of logits into the gradients of their losses, `softmax − one-hot`, in place, and returns
@@ -32,13 +32,7 @@ pub fn cross_entropy(logits: &mut [f32], vocab: usize, answers: &[usize]) -> Vec
 
 #[inline(always)]
 fn one_row(logits: &mut [f32], answer: usize) -> f32 {
-    let mut largest = [f32::NEG_INFINITY; STRANDS];
-    for chunk in logits.chunks(STRANDS) {
-        for (max, &x) in largest.iter_mut().zip(chunk) {
-            *max = if x > *max { x } else { *max };
-        }
-    }
-    let max = largest.iter().fold(f32::NEG_INFINITY, |max, &x| max.max(x));
+    let max = largest(logits);
     let given = logits[answer];
     // Sums of a large vocabulary: strands in f32, their total in f64.
     let mut total = 0.0f64;

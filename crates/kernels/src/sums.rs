@@ -41,6 +41,20 @@ pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     sums.iter().sum::<f32>() + ra.iter().zip(rb).map(|(a, b)| a * b).sum::<f32>()
 }
 
+/// The largest number; one that is none counts as small.
+#[inline(always)]
+pub(crate) fn largest(x: &[f32]) -> f32 {
+    let (chunks, rest) = x.as_chunks::<STRANDS>();
+    let mut strands = [f32::NEG_INFINITY; STRANDS];
+    // A comparison, unlike `f32::max`, is one instruction on many lanes.
+    for chunk in chunks {
+        for (max, &x) in strands.iter_mut().zip(chunk) {
+            *max = if x > *max { x } else { *max };
+        }
+    }
+    strands.iter().chain(rest).fold(f32::NEG_INFINITY, |max, &x| if x > max { x } else { max })
+}
+
 /// `to += x`
 #[inline(always)]
 pub(crate) fn add(to: &mut [f32], x: &[f32]) {

@@ -132,6 +132,22 @@ pub enum SourceError {
         source: ::safetensors::SafeTensorError,
     },
 
+    /// A text file in another encoding.
+    #[error("{} is not UTF-8 text", path.display())]
+    NotText {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// A PyTorch checkpoint is damaged, or holds what no state dict does.
+    #[error("{} is not a PyTorch checkpoint of tensors", path.display())]
+    Pytorch {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Box<pytorch_reader::PytorchError>,
+    },
+
     /// A GGUF header is damaged.
     #[error("{} is not a valid GGUF file", path.display())]
     Gguf {

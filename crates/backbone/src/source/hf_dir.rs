@@ -1,4 +1,5 @@
-//! A Hugging Face folder: config.json, tokenizer.json, and one or several safetensors files.
+//! A Hugging Face folder: config.json, tokenizer.json or vocab.txt, and weights in one or several safetensors files
+//! or PyTorch checkpoints.
 
 use std::collections::HashMap;
 use std::fs;
@@ -7,15 +8,19 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::identity::sha256_of_parts;
+use super::pytorch::PytorchWeights;
 use super::safetensors::SafetensorsWeights;
-use super::{Identity, Source, SourceError};
+use super::{Identity, Source, SourceError, Weights, word_pieces};
 use crate::tokenizer::Tokenizer;
 
 const CONFIG: &str = "config.json";
 const TOKENIZER: &str = "tokenizer.json";
+const VOCAB: &str = "vocab.txt";
 const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 const WEIGHTS: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
+const PYTORCH: &str = "pytorch_model.bin";
+const PYTORCH_INDEX: &str = "pytorch_model.bin.index.json";
 
 /// Opens a folder that has a config.json.
 ///
@@ -34,22 +39,49 @@ pub(super) fn open(folder: &Path) -> Result<Source, SourceError> {
             });
         }
     };
-    let weights = if folder.join(WEIGHTS).is_file() {
-        SafetensorsWeights::open(&folder.join(WEIGHTS))?
-    } else if folder.join(INDEX).is_file() {
-        SafetensorsWeights::open_shards(&folder.join(INDEX), &shards(folder)?)?
+    let (weights, sha256) = weights(folder, &config_bytes)?;
+    let tokenizer = tokenizer(folder)?;
+    let identity =
+        Identity { family, file: folder.file_name().unwrap_or(folder.as_os_str()).into(), sha256 };
+    let config_file = folder.join(CONFIG);
+    Ok(Source { config, config_file, weights, tokenizer, identity })
+}
+
+/// The tokenizer: tokenizer.json before anything else.
+fn tokenizer(folder: &Path) -> Result<Tokenizer, SourceError> {
+    let config = tokenizer_config(folder)?;
+    let names = special_names(&config);
+    let (file, tokenizer) = if folder.join(VOCAB).is_file() && !folder.join(TOKENIZER).is_file() {
+        let vocab = String::from_utf8(read(folder, VOCAB)?)
+            .map_err(|_| SourceError::NotText { path: folder.join(VOCAB) })?;
+        (VOCAB, word_pieces::tokenizer(&vocab, &config, &names))
+    } else {
+        (TOKENIZER, Tokenizer::from_json(&read(folder, TOKENIZER)?, &names))
+    };
+    tokenizer.map_err(|source| SourceError::Tokenizer { path: folder.join(file), source })
+}
+
+/// The weights and, with the config, what identifies them: safetensors before anything else.
+fn weights(folder: &Path, config: &[u8]) -> Result<(Box<dyn Weights>, String), SourceError> {
+    let is_there = |file| folder.join(file).is_file();
+    let path = |file| folder.join(file);
+    let weights = if is_there(WEIGHTS) {
+        SafetensorsWeights::open(&path(WEIGHTS))?
+    } else if is_there(INDEX) {
+        SafetensorsWeights::open_shards(&path(INDEX), &shards(folder, INDEX)?)?
+    } else if is_there(PYTORCH) || is_there(PYTORCH_INDEX) {
+        let weights = if is_there(PYTORCH) {
+            PytorchWeights::open(&path(PYTORCH), &[path(PYTORCH)])?
+        } else {
+            PytorchWeights::open(&path(PYTORCH_INDEX), &shards(folder, PYTORCH_INDEX)?)?
+        };
+        let sha256 = sha256_of_parts([config, weights.header()]);
+        return Ok((Box::new(weights), sha256));
     } else {
         return Err(SourceError::MissingFile { folder: folder.to_path_buf(), file: WEIGHTS });
     };
-    let tokenizer = Tokenizer::from_json(&read(folder, TOKENIZER)?, &special_names(folder)?)
-        .map_err(|source| SourceError::Tokenizer { path: folder.join(TOKENIZER), source })?;
-    let identity = Identity {
-        family,
-        file: folder.file_name().unwrap_or(folder.as_os_str()).into(),
-        sha256: sha256_of_parts(std::iter::once(config_bytes.as_slice()).chain(weights.headers())),
-    };
-    let config_file = folder.join(CONFIG);
-    Ok(Source { config, config_file, weights: Box::new(weights), tokenizer, identity })
+    let sha256 = sha256_of_parts(std::iter::once(config).chain(weights.headers()));
+    Ok((Box::new(weights), sha256))
 }
 
 /// A file that the folder must have.
@@ -70,9 +102,9 @@ fn object(path: &Path, bytes: &[u8]) -> Result<Map<String, Value>, SourceError> 
 }
 
 /// Files that the index spreads the tensors over, each once, in the order of their names.
-fn shards(folder: &Path) -> Result<Vec<PathBuf>, SourceError> {
-    let path = folder.join(INDEX);
-    let index = object(&path, &read(folder, INDEX)?)?;
+fn shards(folder: &Path, index: &'static str) -> Result<Vec<PathBuf>, SourceError> {
+    let path = folder.join(index);
+    let index = object(&path, &read(folder, index)?)?;
     let unexpected = || SourceError::JsonKey {
         path: path.clone(),
         key: "weight_map",
@@ -101,21 +133,19 @@ fn shards(folder: &Path) -> Result<Vec<PathBuf>, SourceError> {
         .collect()
 }
 
-/// Texts of special tokens by role (`mask_token`), from tokenizer_config.json if there is one.
+/// The keys of tokenizer_config.json, if there is one.
+fn tokenizer_config(folder: &Path) -> Result<Map<String, Value>, SourceError> {
+    let path = folder.join(TOKENIZER_CONFIG);
+    if path.is_file() { object(&path, &read(folder, TOKENIZER_CONFIG)?) } else { Ok(Map::new()) }
+}
+
+/// Texts of special tokens by role (`mask_token`).
 ///
 /// A token stands there as a string, or as an object with its `content`.
-fn special_names(folder: &Path) -> Result<HashMap<String, String>, SourceError> {
-    let path = folder.join(TOKENIZER_CONFIG);
-    if !path.is_file() {
-        return Ok(HashMap::new());
-    }
-    let config = object(&path, &read(folder, TOKENIZER_CONFIG)?)?;
+fn special_names(config: &Map<String, Value>) -> HashMap<String, String> {
     let text = |value: &Value| {
         value.as_str().or_else(|| value.get("content")?.as_str()).map(str::to_owned)
     };
-    Ok(config
-        .iter()
-        .filter(|(role, _)| role.ends_with("_token"))
-        .filter_map(|(role, value)| Some((role.clone(), text(value)?)))
-        .collect())
+    let roles = config.iter().filter(|(role, _)| role.ends_with("_token"));
+    roles.filter_map(|(role, value)| Some((role.clone(), text(value)?))).collect()
 }

@@ -17,7 +17,9 @@ mod hf_dir;
 mod identity;
 mod mapped;
 mod names;
+mod pytorch;
 mod safetensors;
+mod word_pieces;
 
 use std::path::{Path, PathBuf};
 

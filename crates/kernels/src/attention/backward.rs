@@ -3,7 +3,7 @@
 use pulp::{Simd, WithSimd};
 
 use super::blocks::{
-    blocks, by_panels, panels_of_columns, panels_of_rows, softmax_rows, transposed,
+    SHORT, blocks, by_panels, panels_of_columns, panels_of_rows, softmax_rows, transposed,
 };
 use super::{Heads, Inputs, Queries, Scratch, Sequence, gather_keys, gather_queries, sized};
 use crate::gemm::small;
@@ -11,7 +11,7 @@ use crate::norm::Norm;
 use crate::rotary::Rotary;
 use crate::shared::Shared;
 use crate::simd::{arch, panel_width};
-use crate::sums::add;
+use crate::sums::{add, dot};
 
 /// One (sequence, key head) of the backward pass.
 pub(crate) struct Backward<'a> {
@@ -102,7 +102,11 @@ impl Backward<'_> {
             );
             softmax_rows(&heads, &queries.positions[block.clone()], keys, scores, stride);
             for (p, dp) in scores.chunks_exact(stride).zip(d_scores.chunks_exact_mut(stride)) {
-                let mean: f32 = p.iter().zip(dp.iter()).map(|(p, dp)| p * dp).sum();
+                let mean = if p.len() < SHORT {
+                    p.iter().zip(dp.iter()).map(|(p, dp)| p * dp).sum()
+                } else {
+                    dot(p, dp)
+                };
                 for (dp, p) in dp.iter_mut().zip(p.iter()) {
                     *dp = p * (*dp - mean);
                 }

@@ -7,6 +7,7 @@ use pulp::Simd;
 use super::{Heads, QUERY_BLOCK};
 use crate::gemm::small;
 use crate::simd::exp;
+use crate::sums::{largest, sum_of};
 
 /// `[rows, width]` → `[width / P][rows][P]`: the right-hand side of a product over rows.
 #[inline(always)]
@@ -46,12 +47,20 @@ pub(super) fn panels_of_columns<const P: usize>(
 /// `[rows, width]` → `[width, rows]`
 #[inline(always)]
 pub(super) fn transposed(x: &[f32], rows: usize, width: usize, stride: usize, to: &mut [f32]) {
-    for row in 0..rows {
-        for (column, &x) in x[row * stride..][..width].iter().enumerate() {
-            to[column * rows + row] = x;
+    // A few columns at a time, so that what is written to stays in the first-level cache.
+    for first in (0..width).step_by(16) {
+        let columns = first..(first + 16).min(width);
+        for row in 0..rows {
+            let from = &x[row * stride + columns.start..row * stride + columns.end];
+            for (column, &x) in columns.clone().zip(from) {
+                to[column * rows + row] = x;
+            }
         }
     }
 }
+
+/// Rows of fewer numbers are summed in order.
+pub(super) const SHORT: usize = 64;
 
 /// Softmax of the `visible` numbers, the rest becomes 0.
 #[inline(always)]
@@ -59,17 +68,17 @@ fn softmax(scores: &mut [f32], visible: Range<usize>) {
     let (before, scores) = scores.split_at_mut(visible.start);
     let (seen, hidden) = scores.split_at_mut(visible.len());
     before.fill(0.0);
-    let mut max = f32::NEG_INFINITY;
-    for &score in seen.iter() {
-        max = max.max(score);
-    }
-    let mut sum = 0.0;
+    // Strands cost more than they give where there are few numbers.
+    let short = seen.len() < SHORT;
+    let max = if short {
+        seen.iter().fold(f32::NEG_INFINITY, |max, &x| max.max(x))
+    } else {
+        largest(seen)
+    };
     for score in seen.iter_mut() {
         *score = exp(*score - max);
     }
-    for &score in seen.iter() {
-        sum += score;
-    }
+    let sum = if short { seen.iter().sum() } else { sum_of(seen, |score| score) };
     let scale = 1.0 / sum;
     for score in seen.iter_mut() {
         *score *= scale;
