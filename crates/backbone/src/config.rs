@@ -85,6 +85,17 @@ impl<'a> Config<'a> {
         })
     }
 
+    /// Width of a head.
+    ///
+    /// # Errors
+    /// Heads that do not divide the width.
+    pub fn head_dim(&self, hidden: usize, heads: usize) -> Result<usize, LoadError> {
+        if hidden.is_multiple_of(heads) {
+            return Ok(hidden / heads);
+        }
+        Err(self.contradiction(format!("{heads} heads do not divide a width of {hidden}")))
+    }
+
     /// Requires a key to be absent or to have one of the values that the family implements.
     pub fn only(&self, key: &'static str, allowed: &[Value]) -> Result<(), LoadError> {
         match self.get(key) {

@@ -10,6 +10,7 @@ use kernels::stack::{Order, Shape};
 use ptuning_core::language_model::Objective;
 use serde_json::json;
 
+use super::plain;
 use crate::config::Config;
 use crate::error::LoadError;
 use crate::transformer::{
@@ -67,10 +68,7 @@ impl BertConfig {
             positions: config.optional_size("max_position_embeddings")?.unwrap_or(512),
             tied: config.flag("tie_word_embeddings", true)?,
         };
-        if !read.hidden.is_multiple_of(read.heads) {
-            let what = format!("{} heads do not divide a width of {}", read.heads, read.hidden);
-            return Err(config.contradiction(what));
-        }
+        config.head_dim(read.hidden, read.heads)?;
         Ok(read)
     }
 
@@ -94,16 +92,9 @@ impl BertConfig {
     /// The shape of its layers.
     pub(super) fn shape(&self) -> Shape {
         Shape {
-            hidden: self.hidden,
-            intermediate: self.intermediate,
-            gated: false,
-            heads: self.heads,
-            kv_heads: self.heads,
-            head_dim: self.hidden / self.heads,
             causal: false,
-            scale: None,
-            ropes: Vec::new(),
             order: Order::Post,
+            ..plain(self.hidden, self.intermediate, self.heads)
         }
     }
 

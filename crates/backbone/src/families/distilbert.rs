@@ -38,10 +38,7 @@ pub fn describe(config: &Config<'_>) -> Result<Description, LoadError> {
         positions: config.optional_size("max_position_embeddings")?.unwrap_or(512),
         tied: config.flag("tie_word_embeddings", true)?,
     };
-    if !hidden.is_multiple_of(sizes.heads) {
-        let what = format!("{} heads do not divide a width of {hidden}", sizes.heads);
-        return Err(config.contradiction(what));
-    }
+    config.head_dim(hidden, sizes.heads)?;
     let head = LinearRecipe::new("vocab_projector", sizes.vocab, hidden).without_bias();
     Ok(Description {
         objective: Objective::Masked,

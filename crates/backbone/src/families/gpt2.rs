@@ -5,10 +5,10 @@
 //! head. Its matrices are stored transposed, queries, keys and values side by side.
 
 use kernels::activation::Activation;
-use kernels::stack::{Order, Shape};
 use ptuning_core::language_model::Objective;
 use serde_json::json;
 
+use super::plain;
 use crate::config::Config;
 use crate::error::LoadError;
 use crate::transformer::{
@@ -25,10 +25,7 @@ pub fn describe(config: &Config<'_>) -> Result<Description, LoadError> {
     config.only("add_cross_attention", &[json!(false)])?;
     let (vocab, hidden) = (config.size("vocab_size")?, config.size("n_embd")?);
     let heads = config.size("n_head")?;
-    if !hidden.is_multiple_of(heads) {
-        let what = format!("{heads} heads do not divide a width of {hidden}");
-        return Err(config.contradiction(what));
-    }
+    config.head_dim(hidden, heads)?;
     let intermediate = config.optional_size("n_inner")?.unwrap_or(4 * hidden);
     let epsilon = config.number("layer_norm_epsilon", 1e-5)?;
     let layer = |index| layer(index, hidden, intermediate, epsilon);
@@ -45,18 +42,7 @@ pub fn describe(config: &Config<'_>) -> Result<Description, LoadError> {
             ..InputRecipe::default()
         },
         recipe: Recipe {
-            shape: Shape {
-                hidden,
-                intermediate,
-                gated: false,
-                heads,
-                kv_heads: heads,
-                head_dim: hidden / heads,
-                causal: true,
-                scale: None,
-                ropes: Vec::new(),
-                order: Order::Pre,
-            },
+            shape: plain(hidden, intermediate, heads),
             activation: config.activation("activation_function", Activation::GeluTanh)?,
             layers: (0..config.size("n_layer")?).map(layer).collect(),
             repeats: 1,

@@ -10,6 +10,7 @@ use kernels::stack::{Order, Shape};
 use ptuning_core::language_model::Objective;
 use serde_json::Value;
 
+use super::plain;
 use super::rope::rope;
 use crate::config::Config;
 use crate::error::LoadError;
@@ -24,11 +25,7 @@ use crate::transformer::{
 pub fn describe(config: &Config<'_>) -> Result<Description, LoadError> {
     let (vocab, hidden) = (config.size("vocab_size")?, config.size("hidden_size")?);
     let heads = config.size("num_attention_heads")?;
-    if !hidden.is_multiple_of(heads) {
-        let what = format!("{heads} heads do not divide a width of {hidden}");
-        return Err(config.contradiction(what));
-    }
-    let head_dim = hidden / heads;
+    let head_dim = config.head_dim(hidden, heads)?;
     let nested = config.get("rope_parameters").and_then(|it| it.get("partial_rotary_factor"));
     let turning = match nested.and_then(Value::as_f64) {
         Some(share) => share,
@@ -78,16 +75,9 @@ pub fn describe(config: &Config<'_>) -> Result<Description, LoadError> {
         input: InputRecipe::default(),
         recipe: Recipe {
             shape: Shape {
-                hidden,
-                intermediate,
-                gated: false,
-                heads,
-                kv_heads: heads,
-                head_dim,
-                causal: true,
-                scale: None,
                 ropes: vec![rope_with_base(config, dims)?],
                 order,
+                ..plain(hidden, intermediate, heads)
             },
             activation: config.activation("hidden_act", Activation::Gelu)?,
             layers: (0..config.size("num_hidden_layers")?).map(layer).collect(),

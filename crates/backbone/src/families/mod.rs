@@ -13,3 +13,22 @@ pub mod modernbert;
 pub mod opt;
 pub mod roberta;
 mod rope;
+
+use kernels::stack::{Order, Shape};
+
+/// Pre-norm decoder layers with a feed-forward network that has no gate, heads that share no keys, and
+/// positions that turn nothing.
+fn plain(hidden: usize, intermediate: usize, heads: usize) -> Shape {
+    Shape {
+        hidden,
+        intermediate,
+        gated: false,
+        heads,
+        kv_heads: heads,
+        head_dim: hidden / heads,
+        causal: true,
+        scale: None,
+        ropes: Vec::new(),
+        order: Order::Pre,
+    }
+}

@@ -25,11 +25,7 @@ use crate::transformer::{
 pub fn describe(config: &Config<'_>) -> Result<Description, LoadError> {
     let (vocab, hidden) = (config.size("vocab_size")?, config.size("hidden_size")?);
     let (layers, heads) = (config.size("num_hidden_layers")?, config.size("num_attention_heads")?);
-    if !hidden.is_multiple_of(heads) {
-        let what = format!("{heads} heads do not divide a width of {hidden}");
-        return Err(config.contradiction(what));
-    }
-    let head_dim = hidden / heads;
+    let head_dim = config.head_dim(hidden, heads)?;
     check_heads(config, heads, heads, head_dim)?;
     let every = config.optional_size("global_attn_every_n_layers")?.unwrap_or(3);
     let full = layer_types(config, layers, |layer| layer.is_multiple_of(every))?;

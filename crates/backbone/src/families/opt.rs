@@ -6,10 +6,10 @@
 //! refused.
 
 use kernels::activation::Activation;
-use kernels::stack::{Order, Shape};
 use ptuning_core::language_model::Objective;
 use serde_json::json;
 
+use super::plain;
 use crate::config::Config;
 use crate::error::LoadError;
 use crate::transformer::{
@@ -32,10 +32,7 @@ pub fn describe(config: &Config<'_>) -> Result<Description, LoadError> {
     config.only("enable_bias", &[json!(true)])?;
     config.only("layer_norm_elementwise_affine", &[json!(true)])?;
     let heads = config.size("num_attention_heads")?;
-    if !hidden.is_multiple_of(heads) {
-        let what = format!("{heads} heads do not divide a width of {hidden}");
-        return Err(config.contradiction(what));
-    }
+    config.head_dim(hidden, heads)?;
     let intermediate = config.size("ffn_dim")?;
     let layer = |index: usize| {
         let name = |part: &str| format!("model.decoder.layers.{index}.{part}");
@@ -70,18 +67,7 @@ pub fn describe(config: &Config<'_>) -> Result<Description, LoadError> {
             ..InputRecipe::default()
         },
         recipe: Recipe {
-            shape: Shape {
-                hidden,
-                intermediate,
-                gated: false,
-                heads,
-                kv_heads: heads,
-                head_dim: hidden / heads,
-                causal: true,
-                scale: None,
-                ropes: Vec::new(),
-                order: Order::Pre,
-            },
+            shape: plain(hidden, intermediate, heads),
             activation: config.activation("activation_function", Activation::Relu)?,
             layers: (0..config.size("num_hidden_layers")?).map(layer).collect(),
             repeats: 1,
