@@ -21,11 +21,6 @@ impl<'a> Config<'a> {
         Self { keys: &source.config, file: &source.config_file }
     }
 
-    /// The file that errors name.
-    pub fn file(&self) -> &'a Path {
-        self.file
-    }
-
     /// A key that is there and not null.
     pub fn get(&self, key: &str) -> Option<&'a Value> {
         self.keys.get(key).filter(|value| !value.is_null())

@@ -19,7 +19,7 @@ pub struct Footprint {
     /// Longest sequence.
     pub max_positions: usize,
     /// Whether what stands in front of every example can be computed once.
-    pub causal: bool,
+    causal: bool,
     layers: usize,
     shape: Shape,
 }

@@ -76,13 +76,13 @@ fn batched_equals_single() {
             let backbone = backbone::load_with(&folder(name), &device, options).unwrap();
             let lm = backbone.model.as_ref();
             let embeddings = packed(&golden["embeddings"], &device);
-            let together = values(lm.head(lm.encode(embeddings.clone(), &golden_layout(name))));
+            let together = values(lm.head(lm.encode(embeddings.clone(), &golden_layout(lm))));
             let mut start = 0;
             for (row, length) in LENGTHS.into_iter().enumerate() {
                 let single = embeddings.clone().narrow(0, start, length);
                 start += length;
                 let mut layout = layout(&[length]);
-                layout.answers[0].1 = golden_layout(name).answers[row].1;
+                layout.answers[0].1 = golden_layout(lm).answers[row].1;
                 let alone = values(lm.head(lm.encode(single, &layout)));
                 let batched = &together[row * 97..(row + 1) * 97];
                 for (a, b) in alone.iter().zip(batched) {

@@ -32,7 +32,7 @@ pub fn describe(config: &Config<'_>) -> Result<Description, LoadError> {
         recipe: sizes.recipe("electra"),
         transform: Some(TransformRecipe {
             dense: LinearRecipe::new("generator_predictions.dense", embedding, hidden),
-            // Whatever the layers have.
+            // Not the config's: upstream has it written out.
             activation: Activation::Gelu,
             norm: NormRecipe::layer("generator_predictions.LayerNorm", epsilon),
         }),

@@ -34,7 +34,7 @@ pub fn describe(config: &Config<'_>) -> Result<Description, LoadError> {
         recipe: sizes.recipe("roberta"),
         transform: Some(TransformRecipe {
             dense: LinearRecipe::new("lm_head.dense", hidden, hidden),
-            // Whatever the layers have.
+            // Not the config's: upstream has it written out.
             activation: Activation::Gelu,
             norm: NormRecipe::layer("lm_head.layer_norm", epsilon),
         }),

@@ -215,6 +215,19 @@ pub enum SourceError {
 }
 
 impl SourceError {
+    /// Refuses a buffer that is not as long as its tensor.
+    pub(super) fn check_length(
+        path: &Path,
+        name: &str,
+        expected: usize,
+        found: usize,
+    ) -> Result<(), Self> {
+        if expected == found {
+            return Ok(());
+        }
+        Err(Self::WrongLength { path: path.to_path_buf(), name: name.to_owned(), expected, found })
+    }
+
     /// The error for a tensor that is not among `names`.
     pub(crate) fn missing_tensor(path: &Path, name: &str, names: &[String]) -> Self {
         SourceError::MissingTensor {

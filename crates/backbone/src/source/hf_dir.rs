@@ -1,5 +1,5 @@
-//! A Hugging Face folder: config.json, tokenizer.json or vocab.txt, and weights in one or several safetensors files
-//! or PyTorch checkpoints.
+//! A Hugging Face folder: config.json, tokenizer.json or vocab.txt, and weights in one or several
+//! safetensors files or PyTorch checkpoints.
 
 use std::collections::HashMap;
 use std::fs;

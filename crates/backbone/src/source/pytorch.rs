@@ -53,9 +53,14 @@ impl PytorchWeights {
         &self.header
     }
 
+    /// A tensor and the file that it is from.
+    fn get(&self, name: &str) -> Result<&(PathBuf, Tensor), SourceError> {
+        self.tensors.get(name).ok_or_else(|| self.missing(name))
+    }
+
     /// A tensor's type, its numbers' bytes and the length of its rows.
     fn read(&self, name: &str) -> Result<(Dtype, Vec<u8>, usize), SourceError> {
-        let (file, tensor) = self.tensors.get(name).ok_or_else(|| self.missing(name))?;
+        let (file, tensor) = self.get(name)?;
         let dtype = readable(tensor.dtype()).ok_or_else(|| SourceError::UnsupportedDtype {
             path: file.clone(),
             name: name.to_owned(),
@@ -85,16 +90,9 @@ impl Weights for PytorchWeights {
     }
 
     fn read_f32(&self, name: &str, out: &mut [f32]) -> Result<(), SourceError> {
+        let (file, tensor) = self.get(name)?;
+        SourceError::check_length(file, name, tensor.num_elements(), out.len())?;
         let (dtype, bytes, row_len) = self.read(name)?;
-        let found = self.tensors[name].1.num_elements();
-        if out.len() != found {
-            return Err(SourceError::WrongLength {
-                path: self.tensors[name].0.clone(),
-                name: name.to_owned(),
-                expected: found,
-                found: out.len(),
-            });
-        }
         dequantise::rows(dtype, &bytes, row_len, out, |row| row);
         Ok(())
     }

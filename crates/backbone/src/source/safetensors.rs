@@ -118,14 +118,7 @@ impl Weights for SafetensorsWeights {
 
     fn read_f32(&self, name: &str, out: &mut [f32]) -> Result<(), SourceError> {
         let stored = self.stored(name)?;
-        if out.len() != stored.elements {
-            return Err(SourceError::WrongLength {
-                path: stored.path.to_path_buf(),
-                name: name.to_owned(),
-                expected: stored.elements,
-                found: out.len(),
-            });
-        }
+        SourceError::check_length(stored.path, name, stored.elements, out.len())?;
         dequantise::rows(stored.dtype, stored.bytes, stored.row_len, out, |row| row);
         Ok(())
     }

@@ -29,10 +29,9 @@ pub(super) fn tokenizer(
     // A line's number is its token's id, so an empty line counts; the last line break begins none.
     let tokens = vocab.lines().zip(0u32..).map(|(token, id)| (token.to_owned(), id));
     let vocab: Vocab = tokens.collect();
-    let ids: HashMap<String, u32> = vocab.iter().map(|(token, id)| (token.clone(), *id)).collect();
     let special = |role: &str, usual: &str| {
         let token = names.get(role).map_or(usual, String::as_str).to_owned();
-        match ids.get(&token) {
+        match vocab.get(&token) {
             Some(&id) => Ok((token, id)),
             None => Err(TokenizerError::MissingSpecial { token }),
         }

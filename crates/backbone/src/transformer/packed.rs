@@ -8,7 +8,7 @@ use kernels::stack::{FeedForward, Layer, Linear, Memory, Past, Plan, Shape, Stac
 use ptuning_core::language_model::Layout;
 use rayon::prelude::*;
 
-use super::recipe::gain;
+use super::recipe::{bias, gain};
 use super::{LayerRecipe, LinearRecipe, NormKind, NormRecipe, Options, Recipe};
 use crate::error::LoadError;
 use crate::fused::{Function, Pullback, apply};
@@ -127,13 +127,7 @@ pub fn load_norm(norm: &NormRecipe, width: usize, loader: &Loader<'_>) -> Result
     let (gain, epsilon) = (gain(norm, width, loader)?, norm.epsilon as f32);
     Ok(match norm.kind {
         NormKind::Rms | NormKind::RmsOffByOne => Norm::Rms { gain, epsilon },
-        NormKind::Layer => {
-            let bias = match &norm.bias {
-                Some(bias) => loader.numbers(bias, &[width])?,
-                None => vec![0.0; width],
-            };
-            Norm::Layer { gain, bias, epsilon }
-        }
+        NormKind::Layer => Norm::Layer { gain, bias: bias(norm, width, loader)?, epsilon },
     })
 }
 

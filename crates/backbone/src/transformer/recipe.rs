@@ -147,6 +147,21 @@ pub(super) fn gain(
     Ok(gain)
 }
 
+/// A layer norm's biases, `[width]`: zeros where it has none.
+///
+/// # Errors
+/// A tensor that is missing or of another shape.
+pub(super) fn bias(
+    norm: &NormRecipe,
+    width: usize,
+    loader: &Loader<'_>,
+) -> Result<Vec<f32>, LoadError> {
+    match &norm.bias {
+        Some(bias) => loader.numbers(bias, &[width]),
+        None => Ok(vec![0.0; width]),
+    }
+}
+
 /// One layer.
 #[derive(Debug, Clone)]
 pub struct LayerRecipe {

@@ -6,7 +6,7 @@ use kernels::activation::Activation;
 use kernels::stack::{Order, Shape};
 use ptuning_core::language_model::Layout;
 
-use super::recipe::gain;
+use super::recipe::{bias, gain};
 use super::{LayerRecipe, LinearRecipe, NormKind, NormRecipe, Options, Recipe};
 use crate::device::is_cpu;
 use crate::error::LoadError;
@@ -57,10 +57,7 @@ impl Norm {
         Ok(match norm.kind {
             NormKind::Rms | NormKind::RmsOffByOne => Self::Rms(RmsNorm::new(gain, norm.epsilon)),
             NormKind::Layer => {
-                let bias = match &norm.bias {
-                    Some(bias) => loader.vector(bias, hidden)?,
-                    None => loader.tensor(vec![0.0; hidden]),
-                };
+                let bias = loader.tensor(bias(norm, hidden, loader)?);
                 Self::Layer(LayerNorm::new(gain, bias, norm.epsilon))
             }
         })

@@ -162,7 +162,7 @@ impl Backward<'_> {
 
 /// The gradient of a head's vector in front of its norm, if it has one.
 #[inline(always)]
-fn through(norm: Option<&Norm>, x: &[f32], dy: &[f32], dx: &mut [f32]) {
+pub(crate) fn through(norm: Option<&Norm>, x: &[f32], dy: &[f32], dx: &mut [f32]) {
     match norm {
         Some(norm) => {
             dx.fill(0.0);

@@ -2,10 +2,10 @@
 //!
 //! Rows of all sequences lie one after the other, without padding. Rows `0..prefix` stand in front of
 //! every sequence and are computed once; keys and values of what stands before even those may come
-//! from an earlier pass. Each sequence attends to both and to its own rows. Query
-//! heads that share a key head are taken together, so nothing is repeated. Scores of a block of
-//! queries live in the member's scratch and are computed again in the backward pass, so a tape keeps
-//! queries, keys and values and nothing else.
+//! from an earlier pass. Each sequence attends to both and to its own rows. Query heads that share a
+//! key head are taken together, so nothing is repeated. Scores of a block of queries live in the
+//! member's scratch and are computed again in the backward pass, so a tape keeps queries, keys and
+//! values and nothing else.
 
 mod backward;
 mod blocks;
@@ -16,7 +16,7 @@ use std::ops::Range;
 use crate::norm::Norm;
 use crate::rotary::Rotary;
 
-pub(crate) use backward::Backward;
+pub(crate) use backward::{Backward, through};
 pub(crate) use forward::Forward;
 
 /// Queries whose scores are held at once.

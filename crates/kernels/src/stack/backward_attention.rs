@@ -3,7 +3,7 @@
 use super::backward::{Backward, Step};
 use super::buffers::Own;
 use super::forward::queries;
-use crate::attention::{self, Inputs};
+use crate::attention::{self, Inputs, through};
 use crate::profile::Stage;
 use crate::sums::add;
 use crate::team::Member;
@@ -56,24 +56,19 @@ impl Backward<'_> {
             // SAFETY: a shared row of a key head is one member's; the sums are complete.
             unsafe {
                 let sums = g.shared_rows.read();
-                let (mut total, mut inside) = (vec![0.0; dim], vec![0.0; dim]);
-                for (to, which) in [(g.dk, 0), (g.dv, 1)] {
-                    total.fill(0.0);
-                    for unit in 1..self.units.len() {
-                        let part = (unit * heads.kv_heads + kv_head) * share;
-                        add(&mut total, &sums[part + (which * prefix + position) * dim..][..dim]);
-                    }
-                    if let (0, Some(rotary)) = (which, rotary) {
-                        rotary.turn_back(plan.past() + position, &mut total);
-                    }
-                    if let (0, Some([_, norm])) = (which, heads.norms) {
-                        let key = plan.past() * heads.key_width() + start;
-                        inside.fill(0.0);
-                        norm.add_gradient(&tape.k.read()[key..key + dim], &total, &mut inside);
-                        total.copy_from_slice(&inside);
-                    }
-                    add(to.part(start, dim), &total);
+                let [mut d_key, mut d_turned, mut d_value] = [(); 3].map(|()| vec![0.0; dim]);
+                for unit in 1..self.units.len() {
+                    let part = (unit * heads.kv_heads + kv_head) * share + position * dim;
+                    add(&mut d_turned, &sums[part..][..dim]);
+                    add(&mut d_value, &sums[part + prefix * dim..][..dim]);
                 }
+                if let Some(rotary) = rotary {
+                    rotary.turn_back(plan.past() + position, &mut d_turned);
+                }
+                let key = &tape.k.read()[plan.past() * heads.key_width() + start..][..dim];
+                through(heads.norms.map(|[_, norm]| norm), key, &d_turned, &mut d_key);
+                add(g.dk.part(start, dim), &d_key);
+                add(g.dv.part(start, dim), &d_value);
             }
         }
         member.end(Stage::Attention);

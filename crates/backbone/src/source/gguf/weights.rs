@@ -108,14 +108,7 @@ impl Weights for GgufWeights {
     fn read_f32(&self, name: &str, out: &mut [f32]) -> Result<(), SourceError> {
         let tensor = self.get(name).ok_or_else(|| self.missing(name))?;
         let elements: usize = tensor.shape.iter().product();
-        if out.len() != elements {
-            return Err(SourceError::WrongLength {
-                path: self.file.path().to_path_buf(),
-                name: name.to_owned(),
-                expected: elements,
-                found: out.len(),
-            });
-        }
+        SourceError::check_length(self.file.path(), name, elements, out.len())?;
         let (rows, row_len) = self.rows(tensor)?;
         dequantise::rows(tensor.dtype, self.bytes(tensor), row_len, out, |row| rows.stored(row));
         Ok(())
