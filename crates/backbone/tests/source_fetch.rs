@@ -68,11 +68,13 @@ impl Stage {
                 bytes: WEIGHTS.len() as u64,
                 sha256: Some(sha256(WEIGHTS)),
             },
-            licence_text: Member {
-                name: "toy.dist-info/LICENSE",
-                file: "LICENSE",
-                bytes: LICENCE.len() as u64,
-                sha256: None,
+            beside: const {
+                &[Member {
+                    name: "toy.dist-info/LICENSE",
+                    file: "LICENSE",
+                    bytes: LICENCE.len() as u64,
+                    sha256: None,
+                }]
             },
         };
         Self { folder, model, _alone: alone }
@@ -157,7 +159,8 @@ fn a_model_arrives_with_its_licence_and_only_once() {
     assert_eq!(events[0], FetchEvent::Starting { model: "toy", requirement: "toy==1.0" });
     assert!(events.iter().any(|event| matches!(event, FetchEvent::Downloading { bytes: 4, .. })));
     assert!(events.iter().any(|event| matches!(event, FetchEvent::Verifying { .. })));
-    assert!(events.contains(&FetchEvent::Unpacking { bytes: total, total }));
+    let all = total + LICENCE.len() as u64;
+    assert!(events.contains(&FetchEvent::Unpacking { bytes: all, total: all }));
     assert_eq!(events.last(), Some(&FetchEvent::Done { path: path.clone() }));
 
     // The second time nothing runs and nothing is said.
@@ -169,6 +172,21 @@ fn a_model_arrives_with_its_licence_and_only_once() {
     fs::write(&path, b"short").unwrap();
     stage.fetch(COPY).unwrap();
     assert_eq!(fs::read(&path).unwrap(), WEIGHTS);
+}
+
+#[test]
+fn a_model_that_is_a_folder_is_opened_as_one() {
+    let mut stage = Stage::new();
+    stage.model.weights.file = "model.safetensors";
+    let path = stage.fetch(COPY).unwrap();
+    assert_eq!(path, stage.cache().join("backbones/toy"));
+    assert_eq!(fs::read(path.join("model.safetensors")).unwrap(), WEIGHTS);
+
+    // Without one of its files it is not there.
+    fs::remove_file(path.join("LICENSE")).unwrap();
+    assert_eq!(installed(&stage.model, &stage.cache()), None);
+    stage.fetch(COPY).unwrap();
+    assert_eq!(fs::read(path.join("LICENSE")).unwrap(), LICENCE);
 }
 
 #[test]
@@ -325,10 +343,15 @@ fn sources_are_names_or_paths() {
     let dir = fetch::model_dir(&CATALOGUE[0], &cache);
     fs::create_dir_all(&dir).unwrap();
     let path = dir.join(CATALOGUE[0].weights.file);
-    // A sparse file of the right size, and then of another.
-    File::create(&path).unwrap().set_len(CATALOGUE[0].weights.bytes).unwrap();
+    // Sparse files of the right sizes; one alone is not the model.
+    let create = |member: &Member, bytes| {
+        File::create(dir.join(member.file)).unwrap().set_len(bytes).unwrap();
+    };
+    create(&CATALOGUE[0].weights, CATALOGUE[0].weights.bytes);
+    assert!(matches!(resolve_in(name, &base, &cache).unwrap(), Located::Missing(_)));
+    CATALOGUE[0].files().for_each(|member| create(member, member.bytes));
     assert_eq!(resolve_in(name, &base, &cache).unwrap(), Located::Present(path.clone()));
-    File::create(&path).unwrap().set_len(CATALOGUE[0].weights.bytes - 1).unwrap();
+    create(&CATALOGUE[0].weights, CATALOGUE[0].weights.bytes - 1);
     assert!(matches!(resolve_in(name, &base, &cache).unwrap(), Located::Missing(_)));
 
     fs::create_dir_all(base.join("here")).unwrap();
@@ -355,20 +378,23 @@ fn an_unknown_name_is_answered_with_the_nearest() {
 
 /// The real thing, into a fresh cache: `PTUNE_TEST_FETCH=1`, and pip that reaches an index.
 #[test]
-fn the_real_backbone_can_be_fetched() {
+fn the_real_backbones_can_be_fetched() {
     if std::env::var_os("PTUNE_TEST_FETCH").is_none_or(|value| value != "1") {
         eprintln!("skipped: PTUNE_TEST_FETCH is not 1");
         return;
     }
     let _alone = one_at_a_time();
     let cache = tempfile::tempdir().unwrap();
-    let mut largest = 0;
-    let path = fetch::fetch("smollm2-135m", cache.path(), &AtomicBool::new(false), &mut |event| {
-        if let FetchEvent::Downloading { bytes, .. } = event {
-            largest = largest.max(bytes);
-        }
-    })
-    .unwrap();
-    eprintln!("largest partial download seen: {largest} bytes");
-    assert!(backbone::source::open(&path).is_ok());
+    for model in CATALOGUE {
+        let mut largest = 0;
+        let path = fetch::fetch(model.name, cache.path(), &AtomicBool::new(false), &mut |event| {
+            if let FetchEvent::Downloading { bytes, .. } = event {
+                largest = largest.max(bytes);
+            }
+        })
+        .unwrap();
+        eprintln!("{}: largest partial download seen: {largest} bytes", model.name);
+        assert_eq!(installed(model, cache.path()), Some(path.clone()));
+        assert!(backbone::source::open(&path).is_ok(), "{}", path.display());
+    }
 }

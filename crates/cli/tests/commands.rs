@@ -369,6 +369,7 @@ fn doctor_and_fetch_list_what_there_is() {
     let fetch = folder.run("fetch");
     assert_eq!(fetch.code, Some(0), "{fetch}");
     assert!(fetch.stdout.starts_with("smollm2-135m     not fetched  Apache-2.0"), "{fetch}");
+    assert!(fetch.stdout.contains("\nbert-tiny        not fetched  Apache-2.0"), "{fetch}");
 }
 
 #[test]

@@ -110,7 +110,7 @@ fn arguments() {
     hint: it needs the CPU's fused operations: device = "flex" and backbone.fused = true; or backbone.memory = "tape"
 
     $ estimate --backbone tiny_lama
-    error: no backbone "tiny_lama": it is no name of the catalogue (smollm2-135m), and there is no ./tiny_lama
+    error: no backbone "tiny_lama": it is no name of the catalogue (smollm2-135m, bert-tiny), and there is no ./tiny_lama
 
     $ estimate --backbone tiny_llama --length 65
     error: --length 65: the backbone has 64 positions
@@ -132,7 +132,7 @@ fn arguments() {
     error: random: 4 heads do not divide 64 into even widths, or 3 key heads not 4 heads
 
     $ fetch smollm-135m
-    error: no backbone "smollm-135m" in the catalogue; known: smollm2-135m
+    error: no backbone "smollm-135m" in the catalogue; known: smollm2-135m, bert-tiny
     hint: did you mean smollm2-135m?
     "#);
 }

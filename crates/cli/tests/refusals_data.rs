@@ -141,11 +141,11 @@ fn backbones_and_devices() {
     hint: run `ptune fetch smollm2-135m` where there is a network, or name a folder
 
     $ --set backbone.source=smollm2-135 --offline
-    error: no backbone "smollm2-135": it is no name of the catalogue (smollm2-135m), and there is no ./smollm2-135
+    error: no backbone "smollm2-135": it is no name of the catalogue (smollm2-135m, bert-tiny), and there is no ./smollm2-135
     hint: did you mean smollm2-135m?
 
     $ --set backbone.source=gpt2 --offline
-    error: no backbone "gpt2": it is no name of the catalogue (smollm2-135m), and there is no ./gpt2
+    error: no backbone "gpt2": it is no name of the catalogue (smollm2-135m, bert-tiny), and there is no ./gpt2
 
     $ --set backbone.source=hollow
     error: ./hollow has no config.json

@@ -252,7 +252,7 @@ fn inputs() {
     hint: --backbone and --device are what an export takes
 
     $ predict --prompt out/prompt.safetensors --backbone nowhere Peru
-    error: no backbone "nowhere": it is no name of the catalogue (smollm2-135m), and there is no ./nowhere
+    error: no backbone "nowhere": it is no name of the catalogue (smollm2-135m, bert-tiny), and there is no ./nowhere
 
     $ inspect runs/tiny --example '{"country": "Peru"}'
     error: the example: the template needs the field 'x', the example has 'country'

@@ -76,13 +76,23 @@ pub fn model_dir(model: &Model, cache: &Path) -> PathBuf {
     cache.join("backbones").join(model.name)
 }
 
-/// The file of a model, if it is in the cache with the size it should have.
+/// What of a model is opened (its GGUF file, or else its folder), if every file of it is in the
+/// cache with the size it should have.
 ///
-/// It got there by a rename after its hash was right, so the size is enough to look at.
+/// They got there by renames after their hashes were right, so the sizes are enough to look at.
 pub fn installed(model: &Model, cache: &Path) -> Option<PathBuf> {
-    let path = model_dir(model, cache).join(model.weights.file);
-    let metadata = path.metadata().ok()?;
-    (metadata.is_file() && metadata.len() == model.weights.bytes).then_some(path)
+    let folder = model_dir(model, cache);
+    let whole = model.files().all(|member| {
+        let metadata = folder.join(member.file).metadata();
+        metadata.is_ok_and(|found| found.is_file() && found.len() == member.bytes)
+    });
+    whole.then(|| opened(model, &folder))
+}
+
+/// What of a model in a folder is opened: a GGUF file holds everything, else it takes the folder.
+pub(super) fn opened(model: &Model, folder: &Path) -> PathBuf {
+    let weights = model.weights.file;
+    if weights.ends_with(".gguf") { folder.join(weights) } else { folder.to_path_buf() }
 }
 
 /// What a configuration's `backbone.source` means: a name of the catalogue, or a path, relative

