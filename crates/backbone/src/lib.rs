@@ -3,7 +3,8 @@
 //! [`registry::load`] turns a Hugging Face folder or a GGUF file into a
 //! [`ptuning_core::language_model::LanguageModel`] on a [`device`]. Weights are plain tensors, so
 //! autodiff never tracks them: a backward pass through a backbone gives the gradient with respect
-//! to its input embeddings and nothing else.
+//! to its input embeddings and nothing else. [`registry::trainable`] is for when the model itself is to
+//! learn.
 
 pub mod config;
 pub mod device;
@@ -21,5 +22,5 @@ pub mod transformer;
 
 pub use device::{DeviceError, DeviceSpec};
 pub use error::LoadError;
-pub use registry::{Backbone, load, load_with};
+pub use registry::{Backbone, Trainable, load, load_with, trainable};
 pub use transformer::{Memory, Options, Precision};

@@ -16,7 +16,9 @@ use crate::layers::Loader;
 use crate::random::{RandomSizes, RandomWeights};
 use crate::source::{self, Identity, Source, nearest};
 use crate::tokenizer::Tokenizer;
-use crate::transformer::{Description, Options, Precision, TransformerLm};
+use crate::transformer::{
+    Description, Options, Parameters, Precision, Snapshot, Tensors, TransformerLm,
+};
 
 type Describe = fn(&Config<'_>) -> Result<Description, LoadError>;
 
@@ -46,6 +48,58 @@ pub struct Backbone {
     pub tokenizer: Tokenizer,
     /// What tells it from every other backbone.
     pub identity: Identity,
+}
+
+/// A language model whose weights learn, with its tokenizer.
+pub struct Trainable {
+    /// The weights.
+    pub parameters: Parameters,
+    /// Its tokenizer.
+    pub tokenizer: Tokenizer,
+    /// What tells it from every other backbone.
+    pub identity: Identity,
+    /// The keys of Hugging Face's `config.json`.
+    pub config: serde_json::Map<String, serde_json::Value>,
+    description: Description,
+    device: Device,
+}
+
+impl Trainable {
+    /// The model of tensors that autodiff may track, by [`Parameters::tracked`], as Burn's operations.
+    ///
+    /// # Errors
+    /// None for tensors of its own parameters.
+    pub fn model(&self, tensors: &Tensors) -> Result<TransformerLm, LoadError> {
+        let options = Options { fused: false, ..Options::default() };
+        let weights = Snapshot::default();
+        let loader = Loader::new(&weights, &self.device, &options).with_learned(tensors);
+        TransformerLm::load(&self.description, &loader, options)
+    }
+
+    /// The model as it is now, frozen, in the fastest form that the device has.
+    ///
+    /// # Errors
+    /// None for parameters as they were read.
+    pub fn frozen(&self) -> Result<TransformerLm, LoadError> {
+        let options = Options::default();
+        let weights = self.parameters.snapshot();
+        let loader = Loader::new(&weights, &self.device, &options);
+        TransformerLm::load(&self.description, &loader, options)
+    }
+}
+
+/// Loads a Hugging Face folder or a GGUF file with all of its weights in f32, to train them.
+///
+/// # Errors
+/// As [`load`].
+pub fn trainable(path: &Path, device: &Device) -> Result<Trainable, LoadError> {
+    let source = source::open(path)?;
+    let description = describe(&source)?;
+    let options = Options { fused: false, ..Options::default() };
+    let loader = Loader::new(source.weights.as_ref(), device, &options);
+    let parameters = Parameters::read(&description, &loader)?;
+    let Source { config, tokenizer, identity, .. } = source;
+    Ok(Trainable { parameters, tokenizer, identity, config, description, device: device.clone() })
 }
 
 /// Loads a Hugging Face folder or a GGUF file onto a device.

@@ -21,6 +21,8 @@ pub enum Command {
     Train(TrainArgs),
     /// Go on with a run that was interrupted, as if it had not been.
     Resume(ResumeArgs),
+    /// Train a language model itself on a text, to prompt it afterwards.
+    Adapt(AdaptArgs),
     /// Judge a run, or a template of plain words without training.
     Eval(EvalArgs),
     /// Answer new inputs with a trained prompt.
@@ -70,6 +72,30 @@ pub fn assign(key: &str, value: &str) -> String {
 )]
 pub struct TrainArgs {
     /// Config file; configs/lama.toml documents every key.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    #[command(flatten)]
+    pub overrides: Overrides,
+    /// Name of the run folder, instead of the config's.
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Replace an earlier run of the same name.
+    #[arg(long)]
+    pub force: bool,
+    /// Do not download a missing backbone.
+    #[arg(long)]
+    pub offline: bool,
+    /// Print results only, no progress.
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: ptune adapt --config configs/adapt-bert.toml --set text.path=my/text.txt.gz"
+)]
+pub struct AdaptArgs {
+    /// Config file; configs/adapt-bert.toml documents [text], configs/lama.toml everything else.
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
     #[command(flatten)]

@@ -118,6 +118,33 @@ pub enum Error {
     /// Start words without tokens.
     #[error("prompt_encoder.words: '{0}' gives no token with this backbone's tokenizer")]
     NoStartWords(String),
+    /// A text with too few passages.
+    #[error(
+        "{}: {found} passages of two tokens or more, and text.dev holds out {dev} of them\n\
+         hint: a longer text, or a smaller text.dev",
+        file.display()
+    )]
+    ShortText {
+        /// Its file.
+        file: PathBuf,
+        /// Passages in it.
+        found: usize,
+        /// Passages to hold out.
+        dev: usize,
+    },
+    /// A masked language model whose tokenizer names no mask.
+    #[error(
+        "the backbone's tokenizer has no mask token, so no word can be masked\nhint: tokenizer_config.json names it as mask_token"
+    )]
+    NoMask,
+    /// A tokenizer that cannot be written.
+    #[error("{}: the tokenizer cannot be written", path.display())]
+    Tokenizer {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Box<backbone::tokenizer::TokenizerError>,
+    },
     /// The loss is not a number.
     #[error("the loss at step {step} (epoch {epoch}) is {loss}: {cause}\nhint: {hint}")]
     NotFinite {

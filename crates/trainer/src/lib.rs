@@ -4,6 +4,7 @@
 //! backbone, [`train_loop::TrainLoop`] trains into a [`run_dir::RunDir`], [`evaluate`] judges,
 //! [`inspect`] explains and [`export`] ships. Nothing here prints: a [`progress::Observer`] is told.
 
+pub mod adapt;
 pub mod batches;
 pub mod bench;
 pub mod checkpoint;

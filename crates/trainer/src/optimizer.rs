@@ -1,4 +1,5 @@
-//! Adam and AdamW with PyTorch's semantics, over the parameters of a prompt encoder.
+//! Adam and AdamW with PyTorch's semantics, over the parameters of a prompt encoder or of a language
+//! model.
 //!
 //! On the CPU one kernel passes once over value, gradient and both moments; elsewhere the arithmetic
 //! is Burn's, without its defaults, which differ from PyTorch's in ε and in weight decay. State is
@@ -69,16 +70,27 @@ impl Optimizer {
     pub fn step(
         &mut self,
         encoder: PromptEncoder,
-        mut gradients: Vec<Tensor<1>>,
+        gradients: Vec<Tensor<1>>,
         lr: f64,
     ) -> PromptEncoder {
+        self.step_with(gradients, lr, |step| parameters::update(encoder, step))
+    }
+
+    /// The same for whatever `visit` walks through: it calls its argument with the index of each
+    /// gradient and the parameter's flattened value, and takes the new value back.
+    pub fn step_with<R>(
+        &mut self,
+        mut gradients: Vec<Tensor<1>>,
+        lr: f64,
+        visit: impl FnOnce(&mut dyn FnMut(usize, Tensor<1>) -> Tensor<1>) -> R,
+    ) -> R {
         if let Some(limit) = self.clip_norm {
             gradients = clipped(gradients, limit);
         }
         self.state.resize(gradients.len(), None);
         let mut gradients = gradients.into_iter().map(Some).collect::<Vec<_>>();
         let Self { rule, kernel, state, .. } = self;
-        parameters::update(encoder, &mut |index, value| match gradients[index].take() {
+        visit(&mut |index, value| match gradients[index].take() {
             Some(gradient) if is_cpu(&value.device()) => {
                 kernel_step(kernel, lr, value, gradient, &mut state[index])
             }
@@ -111,13 +123,28 @@ impl Optimizer {
         time: usize,
         device: &Device,
     ) -> Result<(), CheckpointError> {
+        let values = parameters::values(encoder);
+        let size = |name: &String| values.get(name).map_or(0, TensorData::num_elements);
+        let sizes = parameters::names(encoder).into_iter().map(|name| (size(&name), name));
+        self.restore_sizes(sizes, tensors, time, device)
+    }
+
+    /// The same for parameters of these sizes and names, in the order of their gradients.
+    ///
+    /// # Errors
+    /// As [`restore`](Self::restore).
+    pub fn restore_sizes(
+        &mut self,
+        sizes: impl Iterator<Item = (usize, String)>,
+        tensors: &BTreeMap<String, TensorData>,
+        time: usize,
+        device: &Device,
+    ) -> Result<(), CheckpointError> {
         self.state.clear();
         if time == 0 {
             return Ok(());
         }
-        let values = parameters::values(encoder);
-        for name in parameters::names(encoder) {
-            let size = values.get(&name).map(TensorData::num_elements).unwrap_or_default();
+        for (size, name) in sizes {
             let moment = |which: &str| {
                 let name = format!("{name}.{which}");
                 match tensors.get(&name) {

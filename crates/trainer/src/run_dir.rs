@@ -10,6 +10,7 @@
 //! | `last.safetensors` | checkpoint to resume from |
 //! | `evaluation.json` | final scores and controls |
 //! | `prompt.safetensors` | the finished prompt, ready to ship |
+//! | `model/` | the finished language model, of a run that adapts one |
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -21,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::checkpoint::{Position, atomically};
 use crate::error::Error;
 use crate::evaluate::Evaluation;
-use crate::settings::{self, Settings};
+use crate::settings::{self, AdaptSettings, Settings};
 
 const CONFIG: &str = "config.toml";
 const INFO: &str = "run.json";
@@ -30,9 +31,23 @@ const EPOCHS: &str = "metrics.csv";
 const CSV_HEADER: &str =
     "epoch,step,train_loss,dev_p1,dev_p10,dev_mrr,dev_loss,lr,examples_per_second,seconds,best";
 
+/// What a run does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Job {
+    /// Trains a prompt.
+    #[default]
+    Train,
+    /// Trains a language model on a text.
+    Adapt,
+}
+
 /// How a run came about.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunInfo {
+    /// What it does.
+    #[serde(default)]
+    pub job: Job,
     /// The exact command line.
     pub command: Vec<String>,
     /// Version of ptune.
@@ -117,8 +132,20 @@ impl RunDir {
     /// A run or anything else of that name, unless it is a run and `replace` is set.
     pub fn create(settings: &Settings, info: &RunInfo, replace: bool) -> Result<Self, Error> {
         let path = settings.runs.join(&settings.name);
-        let config = settings.to_toml()?;
-        Self::check_free(settings, replace)?;
+        Self::create_at(path, &settings.to_toml()?, info, replace)
+    }
+
+    /// The same for a folder and the text of its resolved config.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn create_at(
+        path: PathBuf,
+        config: &str,
+        info: &RunInfo,
+        replace: bool,
+    ) -> Result<Self, Error> {
+        Self::check_free_at(&path, replace)?;
         if path.exists() {
             std::fs::remove_dir_all(&path).map_err(Error::io(&path, "removed"))?;
         }
@@ -136,14 +163,22 @@ impl RunDir {
     /// # Errors
     /// As [`create`](Self::create).
     pub fn check_free(settings: &Settings, replace: bool) -> Result<(), Error> {
-        let path = settings.runs.join(&settings.name);
+        Self::check_free_at(&settings.runs.join(&settings.name), replace)
+    }
+
+    /// The same for a folder.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn check_free_at(path: &Path, replace: bool) -> Result<(), Error> {
+        let folder = path.to_owned();
         // Only what is recognisably a run is ever removed.
         let is_run = path.join(CONFIG).is_file() && path.join(INFO).is_file();
         match (path.exists(), is_run) {
             (false, _) => Ok(()),
             (true, true) if replace => Ok(()),
-            (true, true) => Err(Error::RunExists { folder: path }),
-            (true, false) => Err(Error::NotReplaced { folder: path }),
+            (true, true) => Err(Error::RunExists { folder }),
+            (true, false) => Err(Error::NotReplaced { folder }),
         }
     }
 
@@ -179,6 +214,11 @@ impl RunDir {
         self.file("last.safetensors")
     }
 
+    /// Folder of the finished language model, of a run that adapts one.
+    pub fn model(&self) -> PathBuf {
+        self.file("model")
+    }
+
     /// The finished prompt.
     pub fn prompt(&self) -> PathBuf {
         self.file("prompt.safetensors")
@@ -189,9 +229,23 @@ impl RunDir {
     /// # Errors
     /// A config that was changed into one that does not hold.
     pub fn settings(&self, overrides: &[String]) -> Result<Settings, Error> {
+        let (path, text) = self.config()?;
+        Ok(settings::from_toml_str(&text, &path, overrides)?)
+    }
+
+    /// The same of a run that adapts a language model.
+    ///
+    /// # Errors
+    /// As [`settings`](Self::settings).
+    pub fn adapt_settings(&self, overrides: &[String]) -> Result<AdaptSettings, Error> {
+        let (path, text) = self.config()?;
+        Ok(settings::adapt_from_toml_str(&text, &path, overrides)?)
+    }
+
+    fn config(&self) -> Result<(PathBuf, String), Error> {
         let path = self.file(CONFIG);
         let text = std::fs::read_to_string(&path).map_err(Error::io(&path, "read"))?;
-        Ok(settings::from_toml_str(&text, &path, overrides)?)
+        Ok((path, text))
     }
 
     /// Replaces the resolved settings, when a run is resumed with others.
@@ -199,7 +253,15 @@ impl RunDir {
     /// # Errors
     /// A folder that cannot be written.
     pub fn write_settings(&self, settings: &Settings) -> Result<(), Error> {
-        Ok(atomically(&self.file(CONFIG), settings.to_toml()?.as_bytes())?)
+        self.write_config(&settings.to_toml()?)
+    }
+
+    /// Replaces the text of the resolved config.
+    ///
+    /// # Errors
+    /// A folder that cannot be written.
+    pub fn write_config(&self, config: &str) -> Result<(), Error> {
+        Ok(atomically(&self.file(CONFIG), config.as_bytes())?)
     }
 
     /// How the run came about.

@@ -6,7 +6,7 @@ use kernels::frozen::{Frozen, Values};
 use crate::device::is_cpu;
 use crate::error::LoadError;
 use crate::source::{Weights, nearest, resolve};
-use crate::transformer::{LinearRecipe, Options, Stored};
+use crate::transformer::{LinearRecipe, Options, Stored, Tensors};
 
 /// Reads tensors of one source onto one device.
 pub struct Loader<'a> {
@@ -14,13 +14,20 @@ pub struct Loader<'a> {
     device: &'a Device,
     packed: bool,
     dtype: FloatDType,
+    /// Weights that are on the device already and may be tracked by autodiff.
+    learned: Option<&'a Tensors>,
 }
 
 impl<'a> Loader<'a> {
     /// A loader onto `device`, into packed form if it is to be fused and the device has that.
     pub fn new(weights: &'a dyn Weights, device: &'a Device, options: &Options) -> Self {
         let (packed, dtype) = (options.fused && is_cpu(device), options.precision.dtype());
-        Self { weights, device, packed, dtype }
+        Self { weights, device, packed, dtype, learned: None }
+    }
+
+    /// The same, taking tensors of these names as they are in place of the source's.
+    pub fn with_learned(self, learned: &'a Tensors) -> Self {
+        Self { packed: false, learned: Some(learned), ..self }
     }
 
     /// Type of a matrix's numbers.
@@ -73,9 +80,29 @@ impl<'a> Loader<'a> {
         Ok(self.weights.read_vec(&self.find(name, shape)?)?)
     }
 
-    /// One vector, `[size]`.
-    pub fn vector(&self, name: &str, size: usize) -> Result<Tensor<1>, LoadError> {
-        Ok(self.tensor(self.numbers(name, &[size])?))
+    /// The same on the device, flattened.
+    pub fn flat(&self, name: &str, shape: &[usize]) -> Result<Tensor<1>, LoadError> {
+        match self.learned.and_then(|learned| learned.get(name)) {
+            Some(learned) => Ok(learned.clone()),
+            None => Ok(self.tensor(self.numbers(name, shape)?)),
+        }
+    }
+
+    /// A linear layer's bias on the device, `[out]`.
+    pub fn bias_tensor(&self, linear: &LinearRecipe) -> Result<Option<Tensor<1>>, LoadError> {
+        let learned = linear.bias.as_ref().and_then(|name| self.learned?.get(name));
+        let Some(all) = learned else {
+            return Ok(self.bias(linear)?.map(|bias| self.tensor(bias)));
+        };
+        let (all, out) = (all.clone(), linear.out);
+        Ok(Some(match linear.stored {
+            Stored::Whole => all,
+            Stored::Rows { first, .. } | Stored::Columns { first, .. } => all.narrow(0, first, out),
+            Stored::Turns { block, which, of } => {
+                let turns = all.reshape([out / block, of, block]);
+                turns.narrow(1, which, 1).reshape([out])
+            }
+        }))
     }
 
     /// Numbers on the device.
@@ -87,6 +114,12 @@ impl<'a> Loader<'a> {
     /// Several linear layers' weights on top of each other, `[sum of rows, in]`: projections that share
     /// an input become one product.
     pub fn stacked(&self, parts: &[&LinearRecipe]) -> Result<Tensor<2>, LoadError> {
+        if let Some(learned) = self.learned {
+            let part = |linear: &&LinearRecipe| Some(part_of(learned.get(&linear.weight)?, linear));
+            if let Some(parts) = parts.iter().map(part).collect::<Option<Vec<_>>>() {
+                return Ok(Tensor::cat(parts, 0).cast(self.dtype));
+            }
+        }
         let total: usize = parts.iter().map(|part| part.out).sum();
         let columns = parts.first().map_or(0, |part| part.inner);
         // Shapes are checked before anything is allocated: a config cannot ask for more memory
@@ -121,6 +154,21 @@ impl<'a> Loader<'a> {
         }
         let expected = expected.to_vec();
         Err(LoadError::Shape { file: file(), name: found, expected, found: shape })
+    }
+}
+
+/// The same as [`part`] of a tensor, `[out, in]`.
+fn part_of(all: &Tensor<1>, linear: &LinearRecipe) -> Tensor<2> {
+    let LinearRecipe { out, inner, .. } = *linear;
+    let all = all.clone().reshape(linear.weight_shape());
+    match linear.stored {
+        Stored::Whole => all,
+        Stored::Rows { first, .. } => all.narrow(0, first, out),
+        Stored::Columns { first, .. } => all.narrow(1, first, out).transpose(),
+        Stored::Turns { block, which, of } => {
+            let turns = all.reshape([out / block, of, block * inner]);
+            turns.narrow(1, which, 1).reshape([out, inner])
+        }
     }
 }
 

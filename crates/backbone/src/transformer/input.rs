@@ -1,11 +1,11 @@
 //! What happens to word embeddings before the first layer: learned positions, segments, a norm.
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 use ptuning_core::language_model::Layout;
 use ptuning_core::objective::ids;
 
 use super::tensors::Norm;
-use super::{Description, InputRecipe};
+use super::{Description, InputRecipe, PositionRecipe};
 use crate::error::LoadError;
 use crate::layers::Loader;
 
@@ -32,22 +32,20 @@ impl Input {
     /// Tensors that are missing or of another shape.
     pub fn load(description: &Description, loader: &Loader<'_>) -> Result<Option<Self>, LoadError> {
         let hidden = description.embeddings.inner;
-        let added = added(description, loader)?;
         let norm = description.input.norm.as_ref();
-        if added.is_none() && norm.is_none() {
+        let InputRecipe { positions, segments, .. } = &description.input;
+        if positions.is_none() && segments.is_none() && norm.is_none() {
             return Ok(None);
         }
         Ok(Some(match loader.is_packed() {
             #[cfg(feature = "flex")]
             true => {
                 let norm = norm.map(|norm| super::packed::load_norm(norm, hidden, loader));
+                let added = added(description, loader)?;
                 Self::Packed(packed::Packed::new(hidden, added, norm.transpose()?))
             }
             _ => Self::Tensors {
-                added: added.map(|added| {
-                    let rows = added.len() / hidden;
-                    Tensor::from_data(TensorData::new(added, [rows, hidden]), loader.device())
-                }),
+                added: added_tensor(description, loader)?,
                 norm: norm.map(|norm| Norm::load(norm, hidden, loader)).transpose()?,
             },
         }))
@@ -79,6 +77,33 @@ impl Input {
 }
 
 /// What is added to the row at each position, `[positions, hidden]`.
+fn added_tensor(
+    description: &Description,
+    loader: &Loader<'_>,
+) -> Result<Option<Tensor<2>>, LoadError> {
+    let (hidden, count) = (description.embeddings.inner, description.max_positions);
+    let InputRecipe { positions, segments, .. } = &description.input;
+    let table = |name: &str, rows: usize| {
+        Ok::<Tensor<2>, LoadError>(loader.flat(name, &[rows, hidden])?.reshape([rows, hidden]))
+    };
+    let mut added = match positions {
+        Some(PositionRecipe { table: name, skipped }) => {
+            Some(table(name, skipped + count)?.narrow(0, *skipped, count))
+        }
+        None => None,
+    };
+    if let Some((name, rows)) = segments {
+        let first = table(name, *rows)?.narrow(0, 0, 1);
+        added = Some(match added {
+            Some(added) => added + first,
+            None => first.expand([count, hidden]),
+        });
+    }
+    Ok(added)
+}
+
+/// The same as plain numbers.
+#[cfg(feature = "flex")]
 fn added(description: &Description, loader: &Loader<'_>) -> Result<Option<Vec<f32>>, LoadError> {
     let (hidden, count) = (description.embeddings.inner, description.max_positions);
     let InputRecipe { positions, segments, .. } = &description.input;

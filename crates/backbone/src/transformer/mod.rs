@@ -11,6 +11,7 @@ mod language_model;
 mod matrix;
 #[cfg(feature = "flex")]
 mod packed;
+mod parameters;
 mod recipe;
 mod table;
 mod tensors;
@@ -24,6 +25,7 @@ use ptuning_core::language_model::Layout;
 
 use input::Input;
 pub use language_model::TransformerLm;
+pub use parameters::{Parameters, Snapshot, Tensors, WrongParameter};
 pub use recipe::{
     Description, InputRecipe, LayerRecipe, LinearRecipe, NormKind, NormRecipe, PositionRecipe,
     Recipe, Stored, TransformRecipe,

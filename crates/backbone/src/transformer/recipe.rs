@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use burn::tensor::Tensor;
 use kernels::activation::Activation;
 use kernels::stack::Shape;
 use ptuning_core::language_model::Objective;
@@ -159,6 +160,28 @@ pub(super) fn bias(
     match &norm.bias {
         Some(bias) => loader.numbers(bias, &[width]),
         None => Ok(vec![0.0; width]),
+    }
+}
+
+/// [`gain`] on the loader's device.
+pub(super) fn gain_tensor(
+    norm: &NormRecipe,
+    width: usize,
+    loader: &Loader<'_>,
+) -> Result<Tensor<1>, LoadError> {
+    let gain = loader.flat(&norm.gain, &[width])?;
+    Ok(if norm.kind == NormKind::RmsOffByOne { gain.add_scalar(1.0) } else { gain })
+}
+
+/// [`bias`] on the loader's device.
+pub(super) fn bias_tensor(
+    norm: &NormRecipe,
+    width: usize,
+    loader: &Loader<'_>,
+) -> Result<Tensor<1>, LoadError> {
+    match &norm.bias {
+        Some(bias) => loader.flat(bias, &[width]),
+        None => Ok(Tensor::zeros([width], loader.device())),
     }
 }
 

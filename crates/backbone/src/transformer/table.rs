@@ -30,7 +30,7 @@ impl Table {
             #[cfg(feature = "flex")]
             true => Ok(Self::Packed(Matrix::load(loader, linear)?, loader.device().clone())),
             _ => {
-                let bias = loader.bias(linear)?.map(|bias| loader.tensor(bias));
+                let bias = loader.bias_tensor(linear)?;
                 Ok(Self::Tensor(loader.stacked(&[linear])?, bias))
             }
         }
@@ -49,7 +49,7 @@ impl Table {
             }
             Self::Tensor(table, _) => {
                 let [vocab, _] = table.dims();
-                Self::Tensor(table, Some(loader.vector(name, vocab)?))
+                Self::Tensor(table, Some(loader.flat(name, &[vocab])?))
             }
         })
     }

@@ -1,5 +1,6 @@
 //! One file per command.
 
+mod adapt;
 mod bench;
 mod doctor;
 mod estimate;
@@ -17,6 +18,7 @@ use crate::exit::Outcome;
 /// Runs the command.
 pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
     match cli.command {
+        Command::Adapt(args) => adapt::run(&args),
         Command::Train(args) => train::train(&args),
         Command::Resume(args) => train::resume(&args),
         Command::Eval(args) => eval::run(&args),

@@ -11,7 +11,7 @@ use backbone::{Backbone, DeviceSpec, Memory, Options, registry};
 use ptuning_core::template::Template;
 use trainer::checkpoint::Checkpoint;
 use trainer::prompt::Prompt;
-use trainer::run_dir::RunDir;
+use trainer::run_dir::{Job, RunDir};
 use trainer::settings::{Settings, Split};
 use trainer::task::{Task, backbone_options};
 
@@ -154,6 +154,18 @@ pub fn check_overrides(overrides: &[String], settled: &[&str]) -> anyhow::Result
     Ok(())
 }
 
+/// Refuses to go on with a run that has not saved anything.
+pub fn check_last(run: &RunDir) -> anyhow::Result<()> {
+    if run.last().is_file() {
+        return Ok(());
+    }
+    Err(Hinted {
+        message: format!("{}: the run has nothing to go on from", run.last().display()),
+        hint: "`ptune train --force` with its config starts it again".to_owned(),
+    }
+    .into())
+}
+
 /// Opens a run for use.
 pub fn run(
     path: &Path,
@@ -162,6 +174,16 @@ pub fn run(
     fetching: Fetching<'_>,
 ) -> anyhow::Result<OpenRun> {
     let run = RunDir::open(path)?;
+    if run.info()?.job == Job::Adapt {
+        return Err(Hinted {
+            message: format!("{}: this run trained a language model, not a prompt", path.display()),
+            hint: format!(
+                "its model is a backbone: --set backbone.source={}",
+                run.model().display()
+            ),
+        }
+        .into());
+    }
     let settings = run.settings(overrides)?;
     check_overrides(overrides, &SETTLED)?;
     check_overrides(overrides, &["train"])?;

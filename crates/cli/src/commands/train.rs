@@ -3,15 +3,17 @@
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
+use backbone::source::Identity;
 use trainer::checkpoint::{Checkpoint, Position};
 use trainer::evaluate::{self, evaluate};
 use trainer::export::export_safetensors;
 use trainer::prompt::Prompt;
-use trainer::run_dir::{RunDir, RunInfo};
+use trainer::run_dir::{Job, RunDir, RunInfo};
 use trainer::settings::{self, Settings};
 use trainer::task::{Counts, Task};
 use trainer::train_loop::{End, TrainLoop};
 
+use super::adapt;
 use super::open::{self, Fetching};
 use crate::args::{ResumeArgs, TrainArgs, assign};
 use crate::exit::{Hinted, Outcome};
@@ -31,14 +33,8 @@ pub fn train(args: &TrainArgs) -> anyhow::Result<Outcome> {
     };
     let mut training = TrainLoop::new(&task)?;
     evaluate::check(&task)?;
-    let info = RunInfo {
-        command: std::env::args().collect(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        device: task.settings.device.clone(),
-        seed: task.settings.seed,
-        backbone: task.backbone.identity.clone(),
-        started_unix: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
-    };
+    let settings = &task.settings;
+    let info = info(Job::Train, &settings.device, settings.seed, &task.backbone.identity);
     // Everything that can be wrong has been looked at: only now the folder is made.
     let run = RunDir::create(&task.settings, &info, args.force)?;
     if !args.quiet {
@@ -47,19 +43,29 @@ pub fn train(args: &TrainArgs) -> anyhow::Result<Outcome> {
     go(&task, &mut training, &run, &interrupt, args.quiet)
 }
 
+/// How a run that starts now comes about.
+pub fn info(job: Job, device: &str, seed: u64, backbone: &Identity) -> RunInfo {
+    RunInfo {
+        job,
+        command: std::env::args().collect(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        device: device.to_owned(),
+        seed,
+        backbone: backbone.clone(),
+        started_unix: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
+    }
+}
+
 /// An earlier run, from its last checkpoint.
 pub fn resume(args: &ResumeArgs) -> anyhow::Result<Outcome> {
     let run = RunDir::open(&args.run)?;
+    if run.info()?.job == Job::Adapt {
+        return adapt::resume(args, &run);
+    }
     let overrides = args.overrides.all();
     let settings = run.settings(&overrides)?;
     open::check_overrides(&overrides, &open::SETTLED)?;
-    if !run.last().is_file() {
-        return Err(Hinted {
-            message: format!("{}: the run has nothing to go on from", run.last().display()),
-            hint: "`ptune train --force` with its config starts it again".to_owned(),
-        }
-        .into());
-    }
+    open::check_last(&run)?;
     let checkpoint = Checkpoint::load(&run.last())?;
     check_epochs(&checkpoint.header.position, settings.train.epochs, &run)?;
     let interrupt = Interrupt::install();
@@ -76,19 +82,30 @@ pub fn resume(args: &ResumeArgs) -> anyhow::Result<Outcome> {
     }
     run.rewind(training.position())?;
     if !args.quiet {
-        let Position { step, epoch, stopped, .. } = training.position();
-        let folder = run.path().display();
-        if *stopped || *epoch >= task.settings.train.epochs {
-            eprintln!("{folder}: training has come to its end after {epoch} epochs");
-        } else {
-            eprintln!("{folder}: going on after step {step} (epoch {})", epoch + 1);
-        }
+        say_where(training.position(), task.settings.train.epochs, &run);
     }
     go(&task, &mut training, &run, &interrupt, args.quiet)
 }
 
+/// Says where a run goes on.
+pub fn say_where(position: &Position, epochs: usize, run: &RunDir) {
+    let Position { step, epoch, stopped, .. } = position;
+    let folder = run.path().display();
+    if *stopped || *epoch >= epochs {
+        eprintln!("{folder}: training has come to its end after {epoch} epochs");
+    } else {
+        eprintln!("{folder}: going on after step {step} (epoch {})", epoch + 1);
+    }
+}
+
+/// Says how to go on with a run that was interrupted.
+pub fn say_how_to_go_on(position: &Position, run: &RunDir) {
+    let folder = shell::word(&run.path().to_string_lossy());
+    eprintln!("saved after step {}; go on with:\n  ptune resume {folder}", position.step);
+}
+
 /// Refuses fewer epochs than the run has begun: what was learned cannot be taken back.
-fn check_epochs(position: &Position, epochs: usize, run: &RunDir) -> anyhow::Result<()> {
+pub fn check_epochs(position: &Position, epochs: usize, run: &RunDir) -> anyhow::Result<()> {
     let begun = position.epoch + usize::from(position.step_in_epoch > 0);
     if epochs >= begun {
         return Ok(());
@@ -137,11 +154,7 @@ fn go(
     let end = training.run(run, &interrupt.training, &mut progress)?;
     match end {
         End::Interrupted => {
-            eprintln!(
-                "saved after step {}; go on with:\n  ptune resume {}",
-                training.position().step,
-                shell::word(&run.path().to_string_lossy())
-            );
+            say_how_to_go_on(training.position(), run);
             return Ok(Outcome::Interrupted);
         }
         End::Stopped if !quiet => {

@@ -6,19 +6,7 @@ use super::sections::*;
 
 /// Reads `[backbone]`.
 pub(super) fn backbone(reader: &mut Reader<'_>) -> BackboneSettings {
-    let key = "backbone.source";
-    let source = match reader.text(key) {
-        Some(given) if looks_like_path(&given.value) => reader
-            .find(key, &given.value, &given.place, &[])
-            .and_then(|path| path.into_os_string().into_string().ok())
-            .unwrap_or_default(),
-        Some(given) => given.value,
-        None => {
-            let expected = "a backbone's name, a Hugging Face folder or a .gguf file";
-            reader.missing(key, expected, "[backbone] source = \"smollm2-135m\"");
-            String::new()
-        }
-    };
+    let source = source(reader);
     BackboneSettings {
         source,
         fused: truth(reader, "backbone.fused", true),
@@ -36,6 +24,23 @@ pub(super) fn backbone(reader: &mut Reader<'_>) -> BackboneSettings {
                 &[("f32", Dtype::F32), ("bf16", Dtype::Bf16), ("f16", Dtype::F16)],
             )
             .or_default_to(Dtype::F32),
+    }
+}
+
+/// Reads where the backbone comes from.
+pub(super) fn source(reader: &mut Reader<'_>) -> String {
+    let key = "backbone.source";
+    match reader.text(key) {
+        Some(given) if looks_like_path(&given.value) => reader
+            .find(key, &given.value, &given.place, &[])
+            .and_then(|path| path.into_os_string().into_string().ok())
+            .unwrap_or_default(),
+        Some(given) => given.value,
+        None => {
+            let expected = "a backbone's name, a Hugging Face folder or a .gguf file";
+            reader.missing(key, expected, "[backbone] source = \"smollm2-135m\"");
+            String::new()
+        }
     }
 }
 

@@ -10,6 +10,7 @@
 //! Every key is documented where it is used, in `configs/lama.toml`; a test holds the two together.
 //! This module knows no template, device or backbone: their texts pass through unparsed.
 
+mod adapt;
 mod backbone;
 mod data;
 mod document;
@@ -24,6 +25,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+pub use adapt::{AdaptSettings, ScoreSettings, StartSettings, TextSettings};
 pub use error::{Fault, Place, Problem, SettingsError};
 pub(crate) use nearest::nearest;
 pub(crate) use paths::folder_of;
@@ -68,7 +70,20 @@ pub struct Settings {
 ///
 /// [`SettingsError`] with every problem of the file and the overrides.
 pub fn load(path: &Path, overrides: &[String]) -> Result<Settings, SettingsError> {
-    let text = std::fs::read_to_string(path).map_err(|source| {
+    resolve(&read(path)?, path, overrides, true, resolve::settings)
+}
+
+/// As [`load`], for a run that trains a language model on a text.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn load_adapt(path: &Path, overrides: &[String]) -> Result<AdaptSettings, SettingsError> {
+    resolve(&read(path)?, path, overrides, true, adapt::settings)
+}
+
+fn read(path: &Path) -> Result<String, SettingsError> {
+    std::fs::read_to_string(path).map_err(|source| {
         let hint = match source.kind() {
             std::io::ErrorKind::NotFound => reader::neighbour(path),
             std::io::ErrorKind::InvalidData => Some("save the file as UTF-8".to_owned()),
@@ -78,8 +93,7 @@ pub fn load(path: &Path, overrides: &[String]) -> Result<Settings, SettingsError
         SettingsError {
             problems: vec![Problem { place, fault: Fault::Unreadable { source }, hint }],
         }
-    })?;
-    resolve(&text, path, overrides, true)
+    })
 }
 
 /// Reads settings from a text, such as the resolved config that a run folder keeps.
@@ -95,12 +109,30 @@ pub fn from_toml_str(
     path: &Path,
     overrides: &[String],
 ) -> Result<Settings, SettingsError> {
-    resolve(text, path, overrides, false)
+    resolve(text, path, overrides, false, resolve::settings)
+}
+
+/// As [`from_toml_str`], for a run that trains a language model on a text.
+///
+/// # Errors
+///
+/// As [`from_toml_str`].
+pub fn adapt_from_toml_str(
+    text: &str,
+    path: &Path,
+    overrides: &[String],
+) -> Result<AdaptSettings, SettingsError> {
+    resolve(text, path, overrides, false, adapt::settings)
 }
 
 /// Every key there is, as `key` or `section.key`.
 pub fn keys() -> Vec<&'static str> {
     resolve::keys()
+}
+
+/// Every key of a run that trains a language model on a text.
+pub fn adapt_keys() -> Vec<&'static str> {
+    adapt::keys()
 }
 
 impl Settings {
@@ -118,19 +150,20 @@ impl Settings {
     }
 }
 
-fn resolve(
+fn resolve<T>(
     text: &str,
     path: &Path,
     overrides: &[String],
     files_must_exist: bool,
-) -> Result<Settings, SettingsError> {
+    settings: impl FnOnce(&mut reader::Reader<'_>) -> T,
+) -> Result<T, SettingsError> {
     let mut root = document::parse(text, path).map_err(|problems| SettingsError { problems })?;
     let mut problems = Vec::new();
     for argument in overrides {
         document::apply_override(&mut root, argument, &mut problems);
     }
     let mut reader = reader::Reader::new(&root, path, files_must_exist);
-    let settings = resolve::settings(&mut reader);
+    let settings = settings(&mut reader);
     problems.extend(reader.finish().0);
     if problems.is_empty() { Ok(settings) } else { Err(SettingsError { problems }) }
 }

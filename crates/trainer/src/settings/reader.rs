@@ -229,6 +229,10 @@ impl<'a> Reader<'a> {
             return;
         }
         let hint = match nearest(key, sections.iter().copied()) {
+            _ if key == "text" => Some("a config with [text] is for `ptune adapt`".to_owned()),
+            _ if ["data", "template", "prompt_encoder"].contains(&key) => {
+                Some(format!("a config with [{key}] is for `ptune train`"))
+            }
             Some(section) => Some(format!("did you mean the section [{section}]?")),
             None => nearest_key(key, &self.known).map(|near| format!("did you mean `{near}`?")),
         };

@@ -47,22 +47,26 @@ pub(super) fn settings(reader: &mut Reader<'_>) -> Settings {
     let has_test = data.test.is_some();
     Settings {
         name: name(reader),
-        seed: reader
-            .read("seed", "a whole number, at least 0", |node| u64::try_from(node.integer()?).ok())
-            .or_default_to(0),
+        seed: seed(reader),
         device: reader.text("device").or_default_to("flex".to_owned()),
         runs: reader.text("runs").or_default_to(super::DEFAULT_RUNS.to_owned()).into(),
         backbone: backbone(reader),
         data,
         template: template(reader),
         prompt_encoder: prompt_encoder(reader),
-        train: train(reader),
+        train: train(reader, true),
         eval: eval(reader, has_test),
         log: LogSettings { every: reader.count("log.every", 1).or_default_to(10) },
     }
 }
 
-fn name(reader: &mut Reader<'_>) -> String {
+pub(super) fn seed(reader: &mut Reader<'_>) -> u64 {
+    reader
+        .read("seed", "a whole number, at least 0", |node| u64::try_from(node.integer()?).ok())
+        .or_default_to(0)
+}
+
+pub(super) fn name(reader: &mut Reader<'_>) -> String {
     let expected = "a folder name of letters, digits, `-`, `_` and `.` that begins with none of \
                     `-` and `.`";
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
@@ -148,9 +152,10 @@ fn prompt_encoder(reader: &mut Reader<'_>) -> PromptEncoderSettings {
     }
 }
 
-fn train(reader: &mut Reader<'_>) -> TrainSettings {
+/// Reads `[train]`, with its strategy if there is a choice.
+pub(super) fn train(reader: &mut Reader<'_>, has_strategy: bool) -> TrainSettings {
     TrainSettings {
-        strategy: strategy(reader),
+        strategy: has_strategy.then(|| strategy(reader)),
         optimizer: reader
             .choice("train.optimizer", &[("adam", Optimizer::Adam), ("adamw", Optimizer::AdamW)])
             .or_default_to(Optimizer::Adam),
@@ -179,6 +184,7 @@ fn train(reader: &mut Reader<'_>) -> TrainSettings {
         patience: reader.count("train.patience", 1).map(|given| given.value),
         shuffle: truth(reader, "train.shuffle", true),
         bucket: truth(reader, "train.bucket", true),
+        save_every: reader.count("train.save_every", 1).map(|given| given.value),
     }
 }
 

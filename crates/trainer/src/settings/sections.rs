@@ -223,8 +223,9 @@ pub enum Schedule {
 /// `[train]`: optimisation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TrainSettings {
-    /// What learns.
-    pub strategy: Strategy,
+    /// What learns, where it is a question.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<Strategy>,
     /// Optimiser.
     pub optimizer: Optimizer,
     /// Peak learning rate, above 0.
@@ -256,13 +257,16 @@ pub struct TrainSettings {
     pub shuffle: bool,
     /// Whether a batch gathers examples of similar length.
     pub bucket: bool,
+    /// Optimiser steps between two checkpoints within an epoch; none there if `None`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub save_every: Option<usize>,
 }
 
 /// The defaults of the config.
 impl Default for TrainSettings {
     fn default() -> Self {
         Self {
-            strategy: Strategy::FixedLm,
+            strategy: Some(Strategy::FixedLm),
             optimizer: Optimizer::Adam,
             lr: 1e-3,
             betas: (0.9, 0.999),
@@ -277,6 +281,7 @@ impl Default for TrainSettings {
             patience: None,
             shuffle: true,
             bucket: true,
+            save_every: None,
         }
     }
 }

@@ -23,12 +23,14 @@ pub struct FixedLm<'a> {
 pub struct StepOutcome {
     /// Examples.
     pub examples: usize,
-    /// Losses of each batch's examples, in nats, where they were computed.
-    losses: Vec<Tensor<1>>,
+    /// Answers that losses are of: as many as examples, where each has one.
+    pub answers: usize,
+    /// Losses of each batch's answers, in nats, where they were computed.
+    pub losses: Vec<Tensor<1>>,
 }
 
 impl StepOutcome {
-    /// Sum of the examples' losses, in nats. A device may still be at work on it: this waits.
+    /// Sum of the answers' losses, in nats. A device may still be at work on it: this waits.
     pub fn loss_sum(&self) -> f64 {
         let sum = |losses: &Tensor<1>| losses.to_data().iter::<f64>().sum::<f64>();
         self.losses.iter().map(sum).sum()
@@ -50,7 +52,7 @@ impl<'a> FixedLm<'a> {
     pub fn step(&mut self, batches: &[Vec<&Item>], lr: f64) -> StepOutcome {
         let examples: usize = batches.iter().map(Vec::len).sum();
         let vectors = timed(Stage::Encoder, || self.encoder.forward());
-        let mut outcome = StepOutcome { examples, losses: Vec::new() };
+        let mut outcome = StepOutcome { examples, answers: examples, losses: Vec::new() };
         let mut upstream: Option<Tensor<2>> = None;
         for batch in batches {
             let prompt = vectors.clone().without_autodiff().autodiff().require_grad();

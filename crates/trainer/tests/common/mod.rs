@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use tempfile::TempDir;
-use trainer::run_dir::{RunDir, RunInfo};
+use trainer::run_dir::{Job, RunDir, RunInfo};
 use trainer::settings::{self, Settings};
 use trainer::task::Task;
 
@@ -56,6 +56,7 @@ pub fn task(folder: &TempDir, overrides: &[&str]) -> Task {
 
 pub fn run_dir(task: &Task) -> RunDir {
     let info = RunInfo {
+        job: Job::Train,
         command: vec!["test".to_owned()],
         version: String::new(),
         device: "flex".to_owned(),

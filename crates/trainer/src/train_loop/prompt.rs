@@ -1,0 +1,239 @@
+//! Training a prompt in front of a frozen language model.
+
+use std::path::Path;
+
+use burn::tensor::Device;
+use burn_train::Interrupter;
+use ptuning_core::language_model::Tokenize;
+use ptuning_core::objective::Scores;
+use ptuning_core::prompt_encoder::{
+    EncoderConfig, EncoderKind, Initializer, PromptEncoder, Start, initial_vectors,
+};
+use ptuning_core::template::BoundTemplate;
+use ptuning_core::verbalizer::OpenVocabulary;
+
+use super::{End, Learner, Loop};
+use crate::checkpoint::{Checkpoint, CheckpointError, FORMAT, Header, Position};
+use crate::error::Error;
+use crate::evaluate::outcome;
+use crate::optimizer::Optimizer;
+use crate::parameters;
+use crate::progress::Observer;
+use crate::prompt::check_backbone;
+use crate::run_dir::RunDir;
+use crate::settings::{PromptEncoderKind, PromptInit, Split};
+use crate::strategy::{FixedLm, StepOutcome};
+use crate::task::{Counts, Item, Task};
+
+/// A run that trains a prompt, between two optimiser steps.
+pub struct TrainLoop<'a> {
+    task: &'a Task,
+    learner: PromptLearner<'a>,
+    state: Loop,
+}
+
+/// A prompt with its examples.
+struct PromptLearner<'a> {
+    task: &'a Task,
+    template: BoundTemplate,
+    verbalizer: OpenVocabulary,
+    train: Vec<Item>,
+    dev: Vec<Item>,
+    counts: (Counts, Counts),
+    encoder_config: EncoderConfig,
+    strategy: FixedLm<'a>,
+}
+
+impl<'a> TrainLoop<'a> {
+    /// A run at its start.
+    ///
+    /// # Errors
+    /// A template that learns nothing or does not bind, data without usable examples.
+    pub fn new(task: &'a Task) -> Result<Self, Error> {
+        let template = task.bind("template.text", &task.settings.template.text)?;
+        if template.prompt_len() == 0 {
+            return Err(Error::NothingToLearn);
+        }
+        let verbalizer = task.verbalizer(&template);
+        let (train, train_counts) = task.encode(Split::Train, &template, &verbalizer)?;
+        let (dev, dev_counts) = task.encode(Split::Dev, &template, &verbalizer)?;
+        let encoder_config = encoder_config(task, &template)?;
+        let encoder = new_encoder(task, &template, &encoder_config)?;
+        let lm = task.backbone.model.as_ref();
+        let strategy = FixedLm::new(lm, encoder, Optimizer::new(&task.settings.train));
+        let learner = PromptLearner {
+            task,
+            template,
+            verbalizer,
+            train,
+            dev,
+            counts: (train_counts, dev_counts),
+            encoder_config,
+            strategy,
+        };
+        Ok(Self { task, learner, state: Loop::default() })
+    }
+
+    /// Goes back to where a checkpoint stands.
+    ///
+    /// # Errors
+    /// A checkpoint of another backbone, template or encoder.
+    pub fn restore(
+        &mut self,
+        checkpoint: &Checkpoint,
+        file: &std::path::Path,
+    ) -> Result<(), Error> {
+        check_backbone(&checkpoint.header, &self.task.backbone, file)?;
+        let learner = &mut self.learner;
+        learner.check_prompt(&checkpoint.header, file)?;
+        let device = learner.strategy.device();
+        let encoder =
+            parameters::with_values(learner.strategy.encoder().clone(), &checkpoint.encoder)?;
+        let mut optimizer = Optimizer::new(&self.task.settings.train);
+        let steps = checkpoint.header.optimizer_steps;
+        optimizer.restore(&encoder, &checkpoint.optimizer, steps, &device)?;
+        learner.strategy = FixedLm::new(self.task.backbone.model.as_ref(), encoder, optimizer);
+        self.state = Loop::at(checkpoint.header.position.clone(), &self.task.settings.train);
+        Ok(())
+    }
+
+    /// Where the run stands.
+    pub fn position(&self) -> &Position {
+        self.state.position()
+    }
+
+    /// Examples used and dropped of train and dev.
+    pub fn counts(&self) -> (Counts, Counts) {
+        self.learner.counts
+    }
+
+    /// Trains until the end, writing metrics and checkpoints as it goes.
+    ///
+    /// # Errors
+    /// A loss that is not a number, or a run folder that cannot be written. The last checkpoint is
+    /// then still whole.
+    pub fn run(
+        &mut self,
+        run: &RunDir,
+        interrupter: &Interrupter,
+        observer: &mut dyn Observer,
+    ) -> Result<End, Error> {
+        let settings = &self.task.settings;
+        let seed = settings.seed;
+        self.state.run(&mut self.learner, &settings.train, seed, run, interrupter, observer)
+    }
+}
+
+impl PromptLearner<'_> {
+    /// Parameters of one encoder may fit another by name and shape; its config tells them apart.
+    fn check_prompt(&self, header: &Header, file: &std::path::Path) -> Result<(), Error> {
+        let differs = |what, expected, found| {
+            Err(CheckpointError::Differs { file: file.to_owned(), what, expected, found }.into())
+        };
+        let template = self.template.template().source();
+        if header.template != template {
+            return differs("template", format!("{template:?}"), format!("{:?}", header.template));
+        }
+        if header.encoder != self.encoder_config {
+            let (expected, found) = (self.encoder_config, header.encoder);
+            return differs("prompt encoder", format!("{expected:?}"), format!("{found:?}"));
+        }
+        Ok(())
+    }
+}
+
+impl Learner for PromptLearner<'_> {
+    fn device(&self) -> Device {
+        self.strategy.device()
+    }
+
+    fn lengths(&self) -> Vec<usize> {
+        self.train.iter().map(|item| item.encoded.ids.len()).collect()
+    }
+
+    fn step(&mut self, group: &[Vec<usize>], _: usize, lr: f64) -> Result<StepOutcome, Error> {
+        let train = &self.train;
+        let batches: Vec<Vec<&Item>> =
+            group.iter().map(|batch| batch.iter().map(|&index| &train[index]).collect()).collect();
+        Ok(self.strategy.step(&batches, lr))
+    }
+
+    fn dev_examples(&self) -> usize {
+        self.dev.len()
+    }
+
+    fn score(&self) -> Result<Scores, Error> {
+        let vectors = self.strategy.vectors();
+        let lm = self.task.backbone.model.as_ref();
+        let batch_size = self.task.settings.eval.batch_size;
+        Ok(outcome(lm, Some(&vectors), &self.dev, &self.verbalizer, batch_size).scores())
+    }
+
+    /// Better P@1, or the same with less loss.
+    fn is_better(&self, new: &Scores, old: &Scores) -> bool {
+        new.precision_at_1 > old.precision_at_1
+            || new.precision_at_1 == old.precision_at_1 && new.loss < old.loss
+    }
+
+    fn is_finite(&self) -> bool {
+        self.strategy.vectors().into_data().iter::<f32>().all(f32::is_finite)
+    }
+
+    fn save(&self, position: &Position, path: &Path) -> Result<(), Error> {
+        let names = parameters::names(self.strategy.encoder());
+        let (optimizer, optimizer_steps) = self.strategy.optimizer().state(&names);
+        let checkpoint = Checkpoint {
+            header: Header {
+                format: FORMAT,
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                seed: self.task.settings.seed,
+                template: self.template.template().source().to_owned(),
+                encoder: self.encoder_config,
+                backbone: self.task.backbone.identity.clone(),
+                optimizer_steps,
+                position: position.clone(),
+            },
+            encoder: parameters::values(self.strategy.encoder()),
+            optimizer,
+            verbalizer: self.verbalizer.clone(),
+        };
+        Ok(checkpoint.save(path)?)
+    }
+}
+
+fn encoder_config(task: &Task, template: &BoundTemplate) -> Result<EncoderConfig, Error> {
+    let hidden = task.backbone.model.hidden_size();
+    let (kind, inner) = match task.settings.prompt_encoder.kind {
+        PromptEncoderKind::Lstm { hidden } => (EncoderKind::Lstm, hidden),
+        PromptEncoderKind::Mlp { hidden } => (EncoderKind::Mlp, hidden),
+        PromptEncoderKind::Direct => (EncoderKind::Direct, None),
+    };
+    let inner = inner.unwrap_or(hidden);
+    if kind == EncoderKind::Lstm && inner % 2 != 0 {
+        return Err(Error::OddWidth(inner));
+    }
+    Ok(EncoderConfig { kind, prompt: template.prompt_len(), hidden, inner })
+}
+
+fn new_encoder(
+    task: &Task,
+    template: &BoundTemplate,
+    config: &EncoderConfig,
+) -> Result<PromptEncoder, Error> {
+    let start = match &task.settings.prompt_encoder.init {
+        PromptInit::Normal { std } => Start::Normal { std: *std },
+        PromptInit::Vocabulary => Start::Vocabulary,
+        PromptInit::Words { words } => {
+            let ids = task.backbone.tokenizer.ids(&format!(" {}", words.trim()));
+            if ids.is_empty() {
+                return Err(Error::NoStartWords(words.clone()));
+            }
+            Start::Words(ids)
+        }
+    };
+    let mut init = Initializer::new(task.settings.seed);
+    let table = task.backbone.model.word_embeddings();
+    let vectors = initial_vectors(&start, template.virtual_tokens(), &table, &mut init);
+    let device: Device = task.backbone.model.device().autodiff();
+    Ok(PromptEncoder::new(config, vectors, &mut init, &device))
+}
