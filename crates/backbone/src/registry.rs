@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::device::is_cpu;
 use crate::error::LoadError;
 use crate::families::{
-    albert, bert, distilbert, electra, gemma3, gpt_neox, gpt2, llama, modernbert, opt, roberta,
+    albert, bert, distilbert, electra, gemma3, gpt_neox, gpt2, llama, modernbert, opt, roberta, t5,
 };
 use crate::footprint::Footprint;
 use crate::layers::Loader;
@@ -31,10 +31,13 @@ const FAMILIES: &[(&str, Describe)] = &[
     ("gpt_neox", gpt_neox::describe),
     ("llama", llama::describe),
     ("modernbert", modernbert::describe),
+    ("mt5", t5::describe_mt5),
     ("opt", opt::describe),
     ("qwen2", llama::describe_qwen2),
     ("qwen3", llama::describe_qwen3),
     ("roberta", roberta::describe),
+    ("t5", t5::describe),
+    ("umt5", t5::describe_umt5),
     ("xlm-roberta", roberta::describe),
 ];
 

@@ -66,6 +66,15 @@ impl Layout {
         (0..self.shared).chain(own)
     }
 
+    /// The same examples, each of which answers at all of its own rows.
+    pub fn answering_everywhere(&self) -> Self {
+        let positions = |(example, &own): (usize, &usize)| {
+            (self.shared..self.shared + own).map(move |position| (example, position))
+        };
+        let answers = self.own.iter().enumerate().flat_map(positions).collect();
+        Self { answers, ..self.clone() }
+    }
+
     /// First own row of each example.
     pub fn starts(&self) -> Vec<usize> {
         let mut next = self.shared;

@@ -5,12 +5,14 @@
 //! as Burn's own tensor operations (`tensors`). Both are made from one [`Recipe`], and a test holds
 //! them against each other.
 
+mod decoder;
 mod input;
 mod language_model;
 #[cfg(feature = "flex")]
 mod matrix;
 #[cfg(feature = "flex")]
 mod packed;
+mod position_bias;
 mod recipe;
 mod table;
 mod tensors;
@@ -22,11 +24,13 @@ use burn::tensor::{FloatDType, Tensor};
 pub use kernels::stack::Memory;
 use ptuning_core::language_model::Layout;
 
+use decoder::Decoder;
 use input::Input;
 pub use language_model::TransformerLm;
+pub use position_bias::PositionBiasRecipe;
 pub use recipe::{
-    Description, InputRecipe, LayerRecipe, LinearRecipe, NormKind, NormRecipe, PositionRecipe,
-    Recipe, Stored, TransformRecipe,
+    CrossRecipe, DecoderRecipe, Description, InputRecipe, LayerRecipe, LinearRecipe, NormKind,
+    NormRecipe, PositionRecipe, Recipe, Stored, TransformRecipe,
 };
 pub use table::Table;
 use transform::Transform;
