@@ -22,7 +22,8 @@ use crate::objective::cross_entropy_backward;
 pub enum Objective {
     /// Left to right: the answer follows the last token and is predicted by that token's row.
     Causal,
-    /// Both ways: the answer stands at a mask token and is predicted by the mask's own row.
+    /// Both ways: the answer stands at a mask token and is predicted by the mask's own row, or by a decoder
+    /// that is asked for what belongs there.
     Masked,
 }
 
