@@ -3,22 +3,41 @@
 use std::path::Path;
 
 use kernels::activation::Activation;
+use ptuning_core::language_model::Tokenize;
 use serde_json::{Map, Value, json};
 
 use crate::error::LoadError;
-use crate::source::Source;
+use crate::source::{Source, Weights, resolve};
 
-/// The keys of a `config.json`, or of what stands for it in a GGUF file.
+/// The keys of a `config.json`, or of what stands for it in a GGUF file, and what else a family may ask of
+/// its files.
 #[derive(Clone, Copy)]
 pub struct Config<'a> {
     keys: &'a Map<String, Value>,
     file: &'a Path,
+    weights: &'a dyn Weights,
+    mask: Option<u32>,
 }
 
 impl<'a> Config<'a> {
     /// The config of a source.
     pub fn new(source: &'a Source) -> Self {
-        Self { keys: &source.config, file: &source.config_file }
+        Self {
+            keys: &source.config,
+            file: &source.config_file,
+            weights: source.weights.as_ref(),
+            mask: source.tokenizer.special().mask,
+        }
+    }
+
+    /// Whether the weights have a tensor, where configs do not tell.
+    pub fn has_tensor(&self, name: &str) -> bool {
+        resolve(self.weights, name).is_some()
+    }
+
+    /// The tokenizer's id of what stands for an answer.
+    pub fn mask_token(&self) -> Option<u32> {
+        self.mask
     }
 
     /// A key that is there and not null.

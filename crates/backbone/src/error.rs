@@ -56,6 +56,15 @@ pub enum LoadError {
         /// What stands there.
         found: String,
     },
+    /// An encoder–decoder that was to be trained.
+    #[error(
+        "an encoder–decoder ({family}) can be prompted, not trained itself\nhint: a masked or a causal \
+         language model can"
+    )]
+    EncoderDecoder {
+        /// Its family.
+        family: String,
+    },
     /// Numbers that a device cannot compute with.
     #[error("backbone.dtype = \"{found}\": {reason}")]
     Precision {

@@ -5,7 +5,7 @@ use kernels::stack::{Memory, Plan, Shape};
 use ptuning_core::language_model::Objective;
 
 use crate::source::{Dtype, Weights, resolve};
-use crate::transformer::Description;
+use crate::transformer::{DecoderRecipe, Description};
 
 /// Sizes of a backbone.
 #[derive(Debug, Clone)]
@@ -22,6 +22,35 @@ pub struct Footprint {
     causal: bool,
     layers: usize,
     shape: Shape,
+    decoder: Option<DecoderSizes>,
+}
+
+/// What a decoder's activations depend on.
+#[derive(Debug, Clone)]
+struct DecoderSizes {
+    layers: usize,
+    steps: usize,
+    shape: Shape,
+}
+
+impl DecoderSizes {
+    fn new(decoder: &DecoderRecipe) -> Self {
+        let (layers, steps) = (decoder.recipe.layers.len(), decoder.start.len());
+        Self { layers, steps, shape: decoder.recipe.shape.clone() }
+    }
+
+    /// Bytes that a training step keeps for answers of `batch` examples of `own` rows each.
+    ///
+    /// Autodiff keeps what every operation of Burn's was given, and the encoder's rows have a gradient
+    /// from each layer's keys and values.
+    fn step(&self, own: usize, batch: usize) -> usize {
+        let Self { layers, steps, ref shape } = *self;
+        let Shape { hidden, intermediate, heads, head_dim, gated, .. } = *shape;
+        let (inner, networks) = (heads * head_dim, if gated { 5 } else { 2 });
+        let seen = batch * own * 2 * inner + batch * heads * steps * own * 3;
+        let rows = batch * steps * (8 * hidden + 6 * inner + networks * intermediate);
+        4 * (layers * (seen + rows) + batch * own * (3 * hidden + 4 * inner))
+    }
 }
 
 impl Footprint {
@@ -41,6 +70,7 @@ impl Footprint {
             causal: description.objective == Objective::Causal,
             vocab: description.embeddings.out,
             max_positions: description.max_positions,
+            decoder: description.decoder.as_ref().map(DecoderSizes::new),
             layers: description.recipe.layers.len() * description.recipe.repeats,
             shape: description.recipe.shape,
         }
@@ -59,12 +89,16 @@ impl Footprint {
     pub fn step(&self, shared: usize, own: usize, batch: usize, memory: Memory) -> usize {
         let (shared, own) =
             if batch > 1 && self.causal { (shared, own) } else { (0, own + shared) };
-        let answers: Vec<(usize, usize)> = (0..batch).map(|e| (e, shared + own - 1)).collect();
-        // One answer in each example's last own row, in order: all that a plan asks for.
+        // A decoder looks at all rows of its encoder; elsewhere one row of each example answers.
+        let first = if self.decoder.is_some() { shared } else { shared + own - 1 };
+        let answers = |example| (first..shared + own).map(move |position| (example, position));
+        let answers: Vec<(usize, usize)> = (0..batch).flat_map(answers).collect();
+        // In order, each of them an own row: all that a plan asks for.
         let plan =
             Plan::new(None, shared, &vec![own; batch], &answers).expect("examples with rows");
         let logits = 4 * batch * self.vocab;
-        self.shape.step_bytes(self.layers, &plan, memory) + logits
+        let decoder = self.decoder.as_ref().map_or(0, |decoder| decoder.step(own, batch));
+        self.shape.step_bytes(self.layers, &plan, memory) + decoder + logits
     }
 }
 

@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::device::is_cpu;
 use crate::error::LoadError;
 use crate::families::{
-    albert, bert, distilbert, electra, gemma3, gpt_neox, gpt2, llama, modernbert, opt, roberta,
+    albert, bert, distilbert, electra, gemma3, gpt_neox, gpt2, llama, modernbert, opt, roberta, t5,
 };
 use crate::footprint::Footprint;
 use crate::layers::Loader;
@@ -33,10 +33,13 @@ const FAMILIES: &[(&str, Describe)] = &[
     ("gpt_neox", gpt_neox::describe),
     ("llama", llama::describe),
     ("modernbert", modernbert::describe),
+    ("mt5", t5::describe_mt5),
     ("opt", opt::describe),
     ("qwen2", llama::describe_qwen2),
     ("qwen3", llama::describe_qwen3),
     ("roberta", roberta::describe),
+    ("t5", t5::describe),
+    ("umt5", t5::describe_umt5),
     ("xlm-roberta", roberta::describe),
 ];
 
@@ -91,10 +94,13 @@ impl Trainable {
 /// Loads a Hugging Face folder or a GGUF file with all of its weights in f32, to train them.
 ///
 /// # Errors
-/// As [`load`].
+/// As [`load`], and an encoder–decoder, whose training on a text is another.
 pub fn trainable(path: &Path, device: &Device) -> Result<Trainable, LoadError> {
     let source = source::open(path)?;
     let description = describe(&source)?;
+    if description.decoder.is_some() {
+        return Err(LoadError::EncoderDecoder { family: source.identity.family });
+    }
     let options = Options { fused: false, ..Options::default() };
     let loader = Loader::new(source.weights.as_ref(), device, &options);
     let parameters = Parameters::read(&description, &loader)?;

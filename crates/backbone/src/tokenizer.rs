@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ptuning_core::language_model::{SpecialTokens, Token, Tokenize};
-use tokenizers::normalizers::NormalizerWrapper;
+use tokenizers::normalizers::replace::ReplacePattern;
+use tokenizers::normalizers::{NormalizerWrapper, Replace};
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::metaspace::PrependScheme;
 use tokenizers::processors::PostProcessorWrapper;
@@ -146,9 +147,12 @@ impl Tokenizer {
             .map_err(|_| TokenizerError::Damaged)?
             .map_err(TokenizerError::Json)?;
         let id = |role: &str| names.get(role).and_then(|name| inner.token_to_id(name));
-        // `[MASK]` and `<mask>` are what BERT's and RoBERTa's kin call it.
+        // `[MASK]` and `<mask>` are what BERT's and RoBERTa's kin call it; a T5's answers stand at its
+        // first sentinel, which mT5 has in its vocabulary, as a word.
+        let mask = ["[MASK]", "<mask>", "<extra_id_0>"];
         let mask = id("mask_token")
-            .or_else(|| ["[MASK]", "<mask>"].into_iter().find_map(|name| special_id(&inner, name)));
+            .or_else(|| mask.into_iter().find_map(|name| special_id(&inner, name)))
+            .or_else(|| inner.token_to_id("▁<extra_id_0>"));
         let pad = id("pad_token")
             .or_else(|| ["[PAD]", "<pad>"].into_iter().find_map(|name| special_id(&inner, name)));
         let (prefix, suffix) = surroundings(&inner)?;
@@ -238,14 +242,33 @@ fn surroundings(inner: &tokenizers::Tokenizer) -> Result<(Vec<u32>, Vec<u32>), T
 /// Takes out what would put a space before the text: a template is encoded piece by piece, and a
 /// piece begins with a space only where the template has one.
 fn keep_text_as_it_is(inner: &mut tokenizers::Tokenizer) -> Result<(), TokenizerError> {
+    let mut normalizer = inner.get_normalizer().cloned().and_then(without_prepend);
     if let Some(mut pre_tokenizer) = inner.get_pre_tokenizer().cloned() {
+        if let Some(steps) = without_splitting(&pre_tokenizer) {
+            pre_tokenizer = steps;
+            let spaces = ReplacePattern::Regex(r"\s+".to_owned());
+            let spaces = Replace::new(spaces, " ").map_err(TokenizerError::Build)?;
+            let steps = normalizer.into_iter().chain([spaces.into()]).collect();
+            normalizer = Some(tokenizers::normalizers::Sequence::new(steps).into());
+        }
         without_prefix_space(&mut pre_tokenizer);
         inner.with_pre_tokenizer(Some(pre_tokenizer));
     }
-    if let Some(normalizer) = inner.get_normalizer().cloned() {
-        inner.with_normalizer(without_prepend(normalizer)).map_err(TokenizerError::Build)?;
-    }
+    inner.with_normalizer(normalizer).map_err(TokenizerError::Build)?;
     Ok(())
+}
+
+/// What cuts a text at its spaces and then puts a space before every word (T5, XLM-RoBERTa), without the
+/// first step: words have the spaces that stand there, once every gap is a single one.
+fn without_splitting(pre_tokenizer: &PreTokenizerWrapper) -> Option<PreTokenizerWrapper> {
+    let PreTokenizerWrapper::Sequence(steps) = pre_tokenizer else { return None };
+    let splits =
+        |step: &PreTokenizerWrapper| matches!(step, PreTokenizerWrapper::WhitespaceSplit(_));
+    let metaspace = |step: &PreTokenizerWrapper| matches!(step, PreTokenizerWrapper::Metaspace(_));
+    let first = steps.as_ref().iter().position(splits)?;
+    let adds_spaces = steps.as_ref()[first..].iter().any(metaspace);
+    let rest = || steps.clone().into_iter().filter(|step| !splits(step)).collect();
+    adds_spaces.then(|| tokenizers::pre_tokenizers::sequence::Sequence::new(rest()).into())
 }
 
 fn without_prefix_space(pre_tokenizer: &mut PreTokenizerWrapper) {

@@ -62,6 +62,37 @@ fn contradictions_are_named() {
         ("tie_word_embeddings", json!(false), "no tensor 'cls.predictions.decoder.weight'"),
     ];
     check("tiny_bert", &cases);
+    let cases = [
+        ("feed_forward_proj", json!("gated-relu"), "only as \"relu\" or \"gated-gelu\""),
+        ("feed_forward_proj", json!("gated-gelu"), "layer.1.DenseReluDense.wi_"),
+        ("is_encoder_decoder", json!(false), "'is_encoder_decoder' only as true, found false"),
+        ("d_kv", json!(4), "expected shape [20, 22]"),
+        ("num_decoder_layers", json!(5), "no tensor 'decoder.block."),
+        ("relative_attention_num_buckets", json!(9), "expected shape [9, 5]"),
+        (
+            "relative_attention_num_buckets",
+            json!(3),
+            "num_buckets 3 and relative_attention_max_distance 6",
+        ),
+        ("relative_attention_max_distance", json!(4), "tell no distances apart"),
+        ("decoder_start_token_id", json!(97), "token 97, which the decoder begins with"),
+        ("tie_word_embeddings", json!(false), "no tensor 'lm_head.weight'"),
+        ("model_type", json!("t6"), "the nearest is 't5'"),
+    ];
+    check("tiny_t5", &cases);
+}
+
+#[test]
+fn a_t5_without_sentinels_is_refused() {
+    let copy = tempfile::tempdir().unwrap();
+    for file in ["config.json", "model.safetensors"] {
+        std::fs::copy(folder("tiny_t5").join(file), copy.path().join(file)).unwrap();
+    }
+    let other = folder("tiny_llama").join("tokenizer.json");
+    std::fs::copy(other, copy.path().join("tokenizer.json")).unwrap();
+    let Err(error) = backbone::load(copy.path(), &Device::flex()) else { panic!("no sentinel") };
+    let error = error.to_string();
+    assert!(error.contains("no sentinel '<extra_id_0>'") && error.contains("hint:"), "{error}");
 }
 
 #[test]

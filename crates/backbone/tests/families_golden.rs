@@ -8,13 +8,16 @@ use burn::tensor::{Device, Tensor};
 use common::*;
 use ptuning_core::language_model::{LanguageModel, Layout};
 
-const MASKED: [&str; 6] = [
+const MASKED: [&str; 9] = [
     "tiny_albert",
     "tiny_bert",
     "tiny_distilbert",
     "tiny_electra",
     "tiny_modernbert",
     "tiny_roberta",
+    "tiny_t5",
+    "tiny_t5_v1_1",
+    "tiny_umt5",
 ];
 const CAUSAL: [&str; 9] = [
     "tiny_gemma3_text",
@@ -160,6 +163,30 @@ fn answers_may_stand_anywhere_and_several_times() {
         }
         for (a, b) in rows[3 * 97..].iter().zip(&logits[3 * 97..]) {
             assert!((a - b).abs() < 1e-4);
+        }
+    }
+}
+
+#[test]
+fn an_example_may_answer_several_times() {
+    for name in ["tiny_bert", "tiny_t5"] {
+        let golden = golden(name);
+        let logits: Vec<f32> = golden["logits_from_embeddings"].iter().collect();
+        for options in ways() {
+            let device = Device::flex();
+            let backbone = backbone::load_with(&folder(name), &device, options).unwrap();
+            let lm = backbone.model.as_ref();
+            let mut layout = golden_layout(lm);
+            // The second and the third example are not asked at all.
+            layout.answers = vec![(0, 1), (0, 3), (3, 8)];
+            let rows = lm.head(lm.encode(packed(&golden["embeddings"], &device), &layout));
+            let rows = values(rows);
+            for (found, expected) in [(1, 0), (2, 3)] {
+                let expected = &logits[expected * 97..][..97];
+                for (a, b) in rows[found * 97..][..97].iter().zip(expected) {
+                    assert!((a - b).abs() < 1e-4, "{name}, {options:?}: {a} and {b}");
+                }
+            }
         }
     }
 }

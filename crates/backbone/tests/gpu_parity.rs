@@ -43,6 +43,12 @@ fn gemma3_equals_transformers() {
 }
 
 #[test]
+fn t5_equals_transformers() {
+    equals_transformers("tiny_t5");
+    equals_transformers("tiny_t5_v1_1");
+}
+
+#[test]
 fn products_in_half_precision_stay_near() {
     let device = device();
     for (precision, logits, gradient) in [(Precision::Bf16, 0.5, 0.2), (Precision::F16, 0.1, 0.05)]

@@ -88,6 +88,66 @@ fn no_space_is_put_before_a_text() {
     assert_eq!(spans, [0..1, 1..3], "the space belongs to the token after it");
 }
 
+/// A Unigram tokenizer as T5's, in the older or the newer way of putting spaces before words.
+fn t5(steps: Value) -> Value {
+    let vocab = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -4.0), ("▁the", -2.0)];
+    let vocab = vocab.into_iter().chain([("▁cat", -2.0), ("cat", -3.0), (".", -4.0)]);
+    let special = |(id, content): (usize, &str)| {
+        json!({ "id": id, "content": content, "single_word": false, "lstrip": false,
+                "rstrip": false, "normalized": false, "special": true })
+    };
+    let names = [(0, "<pad>"), (1, "</s>"), (2, "<unk>"), (8, "<extra_id_1>"), (9, "<extra_id_0>")];
+    json!({
+        "version": "1.0", "truncation": null, "padding": null,
+        "added_tokens": names.map(special), "normalizer": null, "pre_tokenizer": steps,
+        "post_processor": { "type": "TemplateProcessing",
+            "single": [{ "Sequence": { "id": "A", "type_id": 0 } }, { "SpecialToken": { "id": "</s>", "type_id": 0 } }],
+            "pair": [{ "Sequence": { "id": "A", "type_id": 0 } }, { "Sequence": { "id": "B", "type_id": 0 } }],
+            "special_tokens": { "</s>": { "id": "</s>", "ids": [1], "tokens": ["</s>"] } } },
+        "decoder": null,
+        "model": { "type": "Unigram", "unk_id": 2, "vocab": vocab.collect::<Vec<_>>() },
+    })
+}
+
+#[test]
+fn a_t5_answers_at_its_first_sentinel() {
+    let metaspace = json!({ "type": "Metaspace", "replacement": "▁", "add_prefix_space": true });
+    let split = json!({ "type": "WhitespaceSplit" });
+    let older = json!({ "type": "Sequence", "pretokenizers": [split, metaspace] });
+    for steps in [older, metaspace] {
+        let tokenizer = build(&t5(steps.clone())).unwrap();
+        let special = tokenizer.special();
+        assert_eq!((special.mask, special.pad), (Some(9), Some(0)), "{steps}");
+        assert_eq!((&special.prefix[..], &special.suffix[..]), (&[][..], &[1][..]), "{steps}");
+        // A space in front of a word where the text has one, and only there.
+        assert_eq!(tokenizer.ids(" the cat."), [4, 5, 7], "{steps}");
+        assert_eq!(tokenizer.ids("cat the"), [6, 4], "{steps}");
+        let spans = tokenizer.encode("cat the").into_iter().map(|token| token.span);
+        assert_eq!(spans.collect::<Vec<_>>(), [0..3, 3..7], "{steps}");
+        let again = tokenizer.to_json().unwrap();
+        let again = Tokenizer::from_json(again.as_bytes(), &HashMap::new()).unwrap();
+        assert_eq!(again.encode(" the cat the"), tokenizer.encode(" the cat the"), "{steps}");
+        assert_eq!(again.special(), special, "{steps}");
+    }
+}
+
+#[test]
+fn gaps_are_single_spaces_where_a_text_was_cut_at_them() {
+    let metaspace = json!({ "type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": true });
+    let split = json!({ "type": "WhitespaceSplit" });
+    let steps = json!({ "type": "Sequence", "pretokenizers": [split, metaspace] });
+    let tokenizer = build(&t5(steps)).unwrap();
+    assert_eq!(tokenizer.ids(" the \t\n cat"), [4, 5]);
+}
+
+#[test]
+fn the_sentinels_of_an_mt5_are_words_of_its_vocabulary() {
+    let mut json = t5(json!({ "type": "Metaspace", "replacement": "▁", "add_prefix_space": true }));
+    json["added_tokens"].as_array_mut().unwrap().truncate(3);
+    json["model"]["vocab"].as_array_mut().unwrap().push(json!(["▁<extra_id_0>", -9.0]));
+    assert_eq!(build(&json).unwrap().special().mask, Some(8));
+}
+
 #[test]
 fn what_is_no_tokenizer_is_refused() {
     assert!(matches!(build(&json!({})), Err(TokenizerError::Json(_))));

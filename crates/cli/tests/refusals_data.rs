@@ -164,7 +164,7 @@ fn backbones_and_devices() {
       because: EOF while parsing a string at line 3 column 17
 
     $ --set backbone.source=foreign
-    error: ./foreign/config.json: unknown model_type 'bertha'; known: albert, bert, distilbert, electra, gemma3_text, gpt2, gpt_neox, llama, modernbert, opt, qwen2, qwen3, roberta, xlm-roberta
+    error: ./foreign/config.json: unknown model_type 'bertha'; known: albert, bert, distilbert, electra, gemma3_text, gpt2, gpt_neox, llama, modernbert, mt5, opt, qwen2, qwen3, roberta, t5, umt5, xlm-roberta
     hint: the nearest is 'bert'
 
     $ --set backbone.source=tokenless

@@ -80,6 +80,7 @@ fn stack(bert: bool) -> Stack {
         head_norms: None,
         rope: (!bert).then_some(0),
         window: None,
+        position_bias: None,
         sandwich: None,
         query: linear(heads * head_dim, hidden, bert),
         key: linear(kv_heads * head_dim, hidden, bert),

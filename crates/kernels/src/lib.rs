@@ -30,6 +30,7 @@ pub mod input;
 pub mod loss;
 pub mod lstm;
 pub mod norm;
+pub mod position_bias;
 pub mod profile;
 pub mod rotary;
 mod shared;

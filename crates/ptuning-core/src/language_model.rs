@@ -22,7 +22,8 @@ use crate::objective::cross_entropy_backward;
 pub enum Objective {
     /// Left to right: the answer follows the last token and is predicted by that token's row.
     Causal,
-    /// Both ways: the answer stands at a mask token and is predicted by the mask's own row.
+    /// Both ways: the answer stands at a mask token and is predicted by the mask's own row, or by a decoder
+    /// that is asked for what belongs there.
     Masked,
 }
 
@@ -64,6 +65,15 @@ impl Layout {
     pub fn positions(&self) -> impl Iterator<Item = usize> {
         let own = self.own.iter().flat_map(|own| self.shared..self.shared + own);
         (0..self.shared).chain(own)
+    }
+
+    /// The same examples, each of which answers at all of its own rows.
+    pub fn answering_everywhere(&self) -> Self {
+        let positions = |(example, &own): (usize, &usize)| {
+            (self.shared..self.shared + own).map(move |position| (example, position))
+        };
+        let answers = self.own.iter().enumerate().flat_map(positions).collect();
+        Self { answers, ..self.clone() }
     }
 
     /// First own row of each example.

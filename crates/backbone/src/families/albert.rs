@@ -39,6 +39,7 @@ pub fn describe(config: &Config<'_>) -> Result<Description, LoadError> {
             repeats: sizes.layers,
             last_norm: None,
         },
+        decoder: None,
         transform: Some(TransformRecipe {
             dense: LinearRecipe::new("predictions.dense", embedding, hidden),
             activation: sizes.activation,
@@ -59,6 +60,7 @@ fn layer(sizes: &BertConfig) -> LayerRecipe {
         head_norms: None,
         rope: None,
         window: None,
+        position_bias: None,
         query: linear("attention.query", hidden, hidden),
         key: linear("attention.key", hidden, hidden),
         value: linear("attention.value", hidden, hidden),

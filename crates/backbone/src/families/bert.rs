@@ -110,6 +110,7 @@ impl BertConfig {
                 head_norms: None,
                 rope: None,
                 window: None,
+                position_bias: None,
                 query: linear("attention.self.query", hidden, hidden),
                 key: linear("attention.self.key", hidden, hidden),
                 value: linear("attention.self.value", hidden, hidden),
@@ -149,6 +150,7 @@ pub fn description(config: &BertConfig) -> Description {
         embedding_scale: None,
         input: config.input("bert", 0),
         recipe: config.recipe("bert"),
+        decoder: None,
         transform: Some(TransformRecipe {
             dense: LinearRecipe::new("cls.predictions.transform.dense", hidden, hidden),
             activation: config.activation,

@@ -60,6 +60,7 @@ pub fn describe(config: &Config<'_>) -> Result<Description, LoadError> {
             repeats: 1,
             last_norm: None,
         },
+        decoder: None,
         transform: Some(TransformRecipe {
             dense: LinearRecipe::new("vocab_transform", hidden, hidden),
             activation: sizes.activation,
@@ -80,6 +81,7 @@ fn layer(sizes: &BertConfig, index: usize) -> LayerRecipe {
         head_norms: None,
         rope: None,
         window: None,
+        position_bias: None,
         query: linear("attention.q_lin", hidden, hidden),
         key: linear("attention.k_lin", hidden, hidden),
         value: linear("attention.v_lin", hidden, hidden),

@@ -30,6 +30,7 @@ pub fn describe(config: &Config<'_>) -> Result<Description, LoadError> {
             ..sizes.input("electra", 0)
         },
         recipe: sizes.recipe("electra"),
+        decoder: None,
         transform: Some(TransformRecipe {
             dense: LinearRecipe::new("generator_predictions.dense", embedding, hidden),
             // Not the config's: upstream has it written out.

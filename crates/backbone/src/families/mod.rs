@@ -13,6 +13,7 @@ pub mod modernbert;
 pub mod opt;
 pub mod roberta;
 mod rope;
+pub mod t5;
 
 use kernels::stack::{Order, Shape};
 

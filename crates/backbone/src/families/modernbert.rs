@@ -72,6 +72,7 @@ pub fn describe(config: &Config<'_>) -> Result<Description, LoadError> {
             repeats: 1,
             last_norm: Some(family.norm("model.final_norm")),
         },
+        decoder: None,
         transform: Some(TransformRecipe {
             dense: if classifier_bias { dense } else { dense.without_bias() },
             activation: config.activation("classifier_activation", Activation::Gelu)?,
@@ -121,6 +122,7 @@ impl Family {
             head_norms: None,
             rope: Some(usize::from(!full)),
             window: (!full).then_some(self.window),
+            position_bias: None,
             query: qkv(0),
             key: qkv(1),
             value: qkv(2),

@@ -32,6 +32,7 @@ pub fn describe(config: &Config<'_>) -> Result<Description, LoadError> {
         embedding_scale: None,
         input: sizes.input("roberta", skipped),
         recipe: sizes.recipe("roberta"),
+        decoder: None,
         transform: Some(TransformRecipe {
             dense: LinearRecipe::new("lm_head.dense", hidden, hidden),
             // Not the config's: upstream has it written out.

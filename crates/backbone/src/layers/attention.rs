@@ -9,7 +9,7 @@ use super::product;
 /// Which positions a position may look at.
 #[derive(Debug, Clone)]
 pub struct Mask {
-    /// True where looking is forbidden: `[batch or 1, 1, queries, keys]`; `None` if nowhere.
+    /// True where looking is forbidden: `[batch or 1, 1, queries or 1, keys]`; `None` if nowhere.
     hidden: Option<Tensor<4, Bool>>,
 }
 
@@ -47,31 +47,45 @@ impl Mask {
         let hidden = TensorData::new(hidden, [examples, 1, group * seq, seq]);
         Self { hidden: Some(Tensor::from_data(hidden, device)) }
     }
+
+    /// What anyone sees of examples that are padded on the right to `seq` positions.
+    pub fn of_lengths(lengths: &[usize], seq: usize, device: &Device) -> Self {
+        if lengths.iter().all(|&length| length == seq) {
+            return Self { hidden: None };
+        }
+        let hidden = lengths.iter().flat_map(|&length| (0..seq).map(move |key| key >= length));
+        let hidden = TensorData::new(hidden.collect::<Vec<bool>>(), [lengths.len(), 1, 1, seq]);
+        Self { hidden: Some(Tensor::from_data(hidden, device)) }
+    }
 }
 
-/// `softmax(scale · Q·Kᵀ) · V` for `heads = group · kv_heads` query heads, multiplied in `dtype`.
+/// `softmax(scale · Q·Kᵀ + bias) · V` for `heads = group · kv_heads` query heads, multiplied in `dtype`.
 ///
 /// # Shapes
-/// - `queries`: `[batch, heads, seq, head_dim]`
-/// - `keys`, `values`: `[batch, kv_heads, seq, head_dim]`
-/// - returns: `[batch · seq, heads · head_dim]`
+/// - `queries`: `[batch, heads, queries, head_dim]`
+/// - `keys`, `values`: `[batch, kv_heads, keys, head_dim]`
+/// - `bias`: `[1, kv_heads, group · queries, keys]`
+/// - returns: `[batch · queries, heads · head_dim]`
 pub fn attention(
     queries: Tensor<4>,
     keys: Tensor<4>,
     values: Tensor<4>,
-    mask: &Mask,
+    (mask, bias): (&Mask, Option<&Tensor<4>>),
     scale: f32,
     dtype: FloatDType,
 ) -> Tensor<2> {
     let [batch, heads, seq, head_dim] = queries.dims();
-    let kv_heads = keys.dims()[1];
+    let [_, kv_heads, seen, _] = keys.dims();
     let group = heads / kv_heads;
     let queries = queries.reshape([batch, kv_heads, group * seq, head_dim]);
     let (keys, values) = (keys.cast(dtype), values.cast(dtype));
     let scores = product(queries, keys.swap_dims(2, 3));
     let mut scores = scores.mul_scalar(scale);
+    if let Some(bias) = bias {
+        scores = scores + bias.clone();
+    }
     if let Some(hidden) = &mask.hidden {
-        let hidden = hidden.clone().expand([batch, kv_heads, group * seq, seq]);
+        let hidden = hidden.clone().expand([batch, kv_heads, group * seq, seen]);
         scores = scores.mask_fill(hidden, f32::NEG_INFINITY);
     }
     product(softmax(scores, 3), values)

@@ -5,6 +5,7 @@ mod attention;
 mod layer_norm;
 mod linear;
 mod loader;
+mod position_bias;
 mod rms_norm;
 mod rotary;
 
@@ -12,5 +13,6 @@ pub use attention::{Mask, attention};
 pub use layer_norm::LayerNorm;
 pub use linear::{Linear, product};
 pub use loader::Loader;
+pub use position_bias::PositionBias;
 pub use rms_norm::RmsNorm;
 pub use rotary::Rotary;

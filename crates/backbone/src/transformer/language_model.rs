@@ -1,13 +1,13 @@
-//! A language model of transformer layers: word embeddings, layers, a head.
+//! A language model of transformer layers: word embeddings, layers, perhaps a decoder behind them, a head.
 
 use burn::tensor::{Device, Tensor};
 use ptuning_core::language_model::{LanguageModel, Layout, Objective};
 
-use super::{Description, Input, Options, Table, Transform, Transformer};
+use super::{Decoder, Description, Input, Options, Table, Transform, Transformer};
 use crate::error::LoadError;
 use crate::layers::Loader;
 
-/// A frozen language model of any family, left to right or both ways.
+/// A frozen language model of any family, left to right, both ways, or an encoder with a decoder.
 #[derive(Debug)]
 pub struct TransformerLm {
     objective: Objective,
@@ -18,6 +18,8 @@ pub struct TransformerLm {
     /// From an embedding's width to the layers'.
     project: Option<Table>,
     transformer: Transformer,
+    /// What answers in place of the transformer's own rows.
+    decoder: Option<Decoder>,
     transform: Option<Transform>,
     /// `[vocab, hidden]`, the embeddings once more if they are tied.
     head: Table,
@@ -45,6 +47,10 @@ impl TransformerLm {
         if let Some(bias) = &description.head_bias {
             head = head.with_bias(loader, bias)?;
         }
+        let decoder = description.decoder.as_ref().map(|recipe| {
+            let start = embeddings.rows(&recipe.start);
+            Decoder::load(recipe, scaled(start, description.embedding_scale), loader)
+        });
         let transform = description.transform.as_ref();
         let project = description.input.project.as_ref();
         Ok(Self {
@@ -55,6 +61,7 @@ impl TransformerLm {
             project: project.map(|project| Table::load(loader, project)).transpose()?,
             transform: transform.map(|recipe| Transform::load(recipe, loader)).transpose()?,
             transformer: Transformer::load(&description.recipe, loader, options)?,
+            decoder: decoder.transpose()?,
             head,
             vocab,
             hidden,
@@ -63,12 +70,10 @@ impl TransformerLm {
     }
 }
 
-impl TransformerLm {
-    fn scaled(&self, rows: Tensor<2>) -> Tensor<2> {
-        match self.scale {
-            Some(scale) => rows.mul_scalar(scale),
-            None => rows,
-        }
+fn scaled(rows: Tensor<2>, scale: Option<f64>) -> Tensor<2> {
+    match scale {
+        Some(scale) => rows.mul_scalar(scale),
+        None => rows,
     }
 }
 
@@ -98,11 +103,11 @@ impl LanguageModel for TransformerLm {
     }
 
     fn word_embeddings(&self) -> Tensor<2> {
-        self.scaled(self.embeddings.all())
+        scaled(self.embeddings.all(), self.scale)
     }
 
     fn embed(&self, ids: &[u32]) -> Tensor<2> {
-        self.scaled(self.embeddings.rows(ids))
+        scaled(self.embeddings.rows(ids), self.scale)
     }
 
     fn encode(&self, embeddings: Tensor<2>, layout: &Layout) -> Tensor<2> {
@@ -114,7 +119,14 @@ impl LanguageModel for TransformerLm {
             Some(project) => project.scores(x),
             None => x,
         };
-        let x = self.transformer.forward(x, layout);
+        let x = match &self.decoder {
+            // It looks at every row, not at those alone where answers stand.
+            Some(decoder) => {
+                let encoded = self.transformer.forward(x, &layout.answering_everywhere());
+                decoder.forward(encoded, layout)
+            }
+            None => self.transformer.forward(x, layout),
+        };
         match &self.transform {
             Some(transform) => transform.forward(x),
             None => x,

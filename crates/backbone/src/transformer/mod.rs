@@ -5,6 +5,7 @@
 //! as Burn's own tensor operations (`tensors`). Both are made from one [`Recipe`], and a test holds
 //! them against each other.
 
+mod decoder;
 mod input;
 mod language_model;
 #[cfg(feature = "flex")]
@@ -12,6 +13,7 @@ mod matrix;
 #[cfg(feature = "flex")]
 mod packed;
 mod parameters;
+mod position_bias;
 mod recipe;
 mod table;
 mod tensors;
@@ -23,12 +25,14 @@ use burn::tensor::{FloatDType, Tensor};
 pub use kernels::stack::Memory;
 use ptuning_core::language_model::Layout;
 
+use decoder::Decoder;
 use input::Input;
 pub use language_model::TransformerLm;
 pub use parameters::{Parameters, Snapshot, Tensors, WrongParameter};
+pub use position_bias::PositionBiasRecipe;
 pub use recipe::{
-    Description, InputRecipe, LayerRecipe, LinearRecipe, NormKind, NormRecipe, PositionRecipe,
-    Recipe, Stored, TransformRecipe,
+    CrossRecipe, DecoderRecipe, Description, InputRecipe, LayerRecipe, LinearRecipe, NormKind,
+    NormRecipe, PositionRecipe, Recipe, Stored, TransformRecipe,
 };
 pub use table::Table;
 use transform::Transform;

@@ -53,17 +53,13 @@ impl Layers {
         if options.answer_rows {
             return apply(x, Arc::new(Forward::new(self, layout, options.memory)));
         }
-        let positions = |(example, &own): (usize, &usize)| {
-            (layout.shared..layout.shared + own).map(move |position| (example, position))
-        };
-        let every = layout.own.iter().enumerate().flat_map(positions).collect();
         let starts = layout.starts();
         let rows = layout
             .answers
             .iter()
             .map(|&(example, position)| (starts[example] + position - 2 * layout.shared) as u32);
         let rows: Vec<u32> = rows.collect();
-        layout.answers = every;
+        layout = layout.answering_everywhere();
         let y = apply(x, Arc::new(Forward::new(self, layout, options.memory)));
         let rows = ptuning_core::objective::ids(&rows, &y.device());
         y.select(0, rows)
@@ -91,7 +87,7 @@ fn load_layer(
     recipe: &Recipe,
     loader: &Loader<'_>,
 ) -> Result<Layer, LoadError> {
-    let Shape { hidden, head_dim, .. } = recipe.shape;
+    let Shape { hidden, heads, head_dim, .. } = recipe.shape;
     let linear = |linear: &LinearRecipe| -> Result<Linear, LoadError> {
         Ok(Linear { weight: loader.frozen(linear)?, bias: loader.bias(linear)? })
     };
@@ -109,6 +105,10 @@ fn load_layer(
         head_norms: both(&layer.head_norms, head_dim)?,
         rope: layer.rope,
         window: layer.window,
+        position_bias: match &layer.position_bias {
+            Some(bias) => Some(bias.load(heads, loader)?),
+            None => None,
+        },
         query: linear(&layer.query)?,
         key: linear(&layer.key)?,
         value: linear(&layer.value)?,

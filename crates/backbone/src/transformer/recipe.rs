@@ -8,6 +8,7 @@ use kernels::activation::Activation;
 use kernels::stack::Shape;
 use ptuning_core::language_model::Objective;
 
+use super::PositionBiasRecipe;
 use crate::error::LoadError;
 use crate::layers::Loader;
 
@@ -196,6 +197,8 @@ pub struct LayerRecipe {
     pub rope: Option<usize>,
     /// How many positions away a key may stand from its query.
     pub window: Option<usize>,
+    /// What is added to scores by how far a key stands from its query.
+    pub position_bias: Option<PositionBiasRecipe>,
     /// Queries.
     pub query: LinearRecipe,
     /// Keys.
@@ -229,6 +232,34 @@ pub struct Recipe {
     pub repeats: usize,
     /// Behind the last layer.
     pub last_norm: Option<NormRecipe>,
+}
+
+/// How the rows of a decoder look at those of its encoder.
+#[derive(Debug, Clone)]
+pub struct CrossRecipe {
+    /// In front of it.
+    pub norm: NormRecipe,
+    /// Queries, of the decoder's rows.
+    pub query: LinearRecipe,
+    /// Keys, of the encoder's rows.
+    pub key: LinearRecipe,
+    /// Values, of the encoder's rows.
+    pub value: LinearRecipe,
+    /// Its output.
+    pub output: LinearRecipe,
+}
+
+/// What reads an encoder's result and answers for it.
+#[derive(Debug, Clone)]
+pub struct DecoderRecipe {
+    /// Self-attention, feed-forward networks and the norm behind the last of them: pre-norm, causal.
+    pub recipe: Recipe,
+    /// Of each layer, between the two.
+    pub cross: Vec<CrossRecipe>,
+    /// What it has read when it answers: at least one token.
+    pub start: Vec<u32>,
+    /// What its result is multiplied by.
+    pub scale: Option<f64>,
 }
 
 /// Rows of a table, each of which is added to what stands at a position.
@@ -277,6 +308,8 @@ pub struct Description {
     pub input: InputRecipe,
     /// The layers.
     pub recipe: Recipe,
+    /// Behind the layers, which are its encoder.
+    pub decoder: Option<DecoderRecipe>,
     /// From the last layer to the head.
     pub transform: Option<TransformRecipe>,
     /// The head, `[vocab, width]`; the embeddings where there is none.
@@ -288,28 +321,45 @@ pub struct Description {
 }
 
 impl Description {
+    /// The stacks of layers: one, or an encoder's and a decoder's.
+    fn recipes(&self) -> impl Iterator<Item = &Recipe> {
+        [&self.recipe].into_iter().chain(self.decoder.as_ref().map(|decoder| &decoder.recipe))
+    }
+
+    /// Every cross-attention.
+    fn cross(&self) -> impl Iterator<Item = &CrossRecipe> {
+        self.decoder.iter().flat_map(|decoder| &decoder.cross)
+    }
+
     /// Every matrix that is multiplied with, or looked up in.
     pub fn matrices(&self) -> impl Iterator<Item = &LinearRecipe> {
-        let layers = self.recipe.layers.iter().flat_map(|layer| {
+        let layers = self.recipes().flat_map(|recipe| &recipe.layers).flat_map(|layer| {
             let LayerRecipe { query, key, value, output, gate, up, down, .. } = layer;
             [query, key, value, output, up, down].into_iter().chain(gate)
         });
         let transform = self.transform.as_ref().map(|transform| &transform.dense);
         let project = &self.input.project;
+        let cross = self.cross().flat_map(|cross| {
+            let CrossRecipe { query, key, value, output, .. } = cross;
+            [query, key, value, output]
+        });
+        let layers = layers.chain(cross);
         layers.chain([&self.embeddings]).chain(project).chain(transform).chain(&self.head)
     }
 
     /// Every tensor that is held as plain numbers, by name, with its shape.
     pub fn numbers(&self) -> Vec<(&str, Vec<usize>)> {
-        let Shape { hidden, head_dim, .. } = self.recipe.shape;
+        let Shape { hidden, head_dim, heads, .. } = self.recipe.shape;
         let (vocab, width) = (self.embeddings.out, self.embeddings.inner);
         let mut norms: Vec<(&NormRecipe, usize)> = Vec::new();
-        for layer in &self.recipe.layers {
+        for layer in self.recipes().flat_map(|recipe| &recipe.layers) {
             let wide = layer.attention_norm.iter().chain([&layer.feed_forward_norm]);
             norms.extend(wide.chain(layer.sandwich.iter().flatten()).map(|norm| (norm, hidden)));
             norms.extend(layer.head_norms.iter().flatten().map(|norm| (norm, head_dim)));
         }
-        norms.extend(self.recipe.last_norm.iter().map(|norm| (norm, hidden)));
+        let last = self.recipes().flat_map(|recipe| &recipe.last_norm);
+        let cross = self.cross().map(|cross| &cross.norm);
+        norms.extend(last.chain(cross).map(|norm| (norm, hidden)));
         let transform = self.transform.iter().map(|transform| &transform.norm);
         norms.extend(self.input.norm.iter().chain(transform).map(|norm| (norm, width)));
         let mut numbers = Vec::new();
@@ -324,9 +374,12 @@ impl Description {
         if let Some(PositionRecipe { table, skipped }) = &self.input.positions {
             numbers.push((table, vec![skipped + self.max_positions, width]));
         }
+        let layers = self.recipes().flat_map(|recipe| &recipe.layers);
+        let biases = layers.flat_map(|layer| &layer.position_bias);
+        numbers.extend(biases.map(|bias| (bias.table.as_str(), vec![bias.buckets, heads])));
         let segments = self.input.segments.iter();
         numbers.extend(segments.map(|(name, rows)| (name.as_str(), vec![*rows, width])));
-        // Parts of one tensor share its bias.
+        // Parts of one tensor share its bias, and layers a position bias.
         let mut seen = HashSet::new();
         numbers.retain(|(name, _)| seen.insert(*name));
         numbers

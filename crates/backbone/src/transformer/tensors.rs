@@ -1,16 +1,16 @@
 //! The same layers in Burn's own tensor operations, on any device.
 
 use burn::tensor::activation::{gelu, gelu_approximate, relu, silu};
-use burn::tensor::{FloatDType, Int, Tensor, TensorData};
+use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData};
 use kernels::activation::Activation;
 use kernels::stack::{Order, Shape};
 use ptuning_core::language_model::Layout;
 
 use super::recipe::{bias_tensor, gain_tensor};
-use super::{LayerRecipe, LinearRecipe, NormKind, NormRecipe, Options, Recipe};
+use super::{LayerRecipe, LinearRecipe, NormKind, NormRecipe, Options, PositionBiasRecipe, Recipe};
 use crate::device::is_cpu;
 use crate::error::LoadError;
-use crate::layers::{LayerNorm, Linear, Loader, Mask, RmsNorm, Rotary, attention};
+use crate::layers::{LayerNorm, Linear, Loader, Mask, PositionBias, RmsNorm, Rotary, attention};
 
 /// A stack of layers as tensors.
 #[derive(Debug, Clone)]
@@ -18,14 +18,18 @@ pub struct Layers {
     shape: Shape,
     activation: Activation,
     layers: Vec<Layer>,
+    /// Those that layers choose from.
+    position_biases: Vec<PositionBias>,
     last_norm: Option<Norm>,
     dtype: FloatDType,
     /// What padded lengths are multiples of.
     bucket: usize,
 }
 
-/// Lengths on a GPU are multiples of this: every new one costs it compilation and measurements.
-const BUCKET: usize = 8;
+/// What padded lengths are multiples of: on a GPU every new one costs compilation and measurements.
+pub fn bucket(device: &Device) -> usize {
+    if is_cpu(device) { 1 } else { 8 }
+}
 
 /// A norm as tensors.
 #[derive(Debug, Clone)]
@@ -41,6 +45,8 @@ struct Layer {
     head_norms: Option<[Norm; 2]>,
     rope: Option<usize>,
     window: Option<usize>,
+    /// Which of the stack's biases is added to scores.
+    position_bias: Option<usize>,
     /// Queries, keys and values of one input, one product.
     qkv: Linear,
     output: Linear,
@@ -80,7 +86,14 @@ fn stacked(parts: &[&LinearRecipe], loader: &Loader<'_>) -> Result<Linear, LoadE
 }
 
 impl Layer {
-    fn load(layer: &LayerRecipe, shape: &Shape, loader: &Loader<'_>) -> Result<Self, LoadError> {
+    /// `biases` are all that the stack's layers choose from.
+    fn load(
+        layer: &LayerRecipe,
+        shape: &Shape,
+        biases: &[&PositionBiasRecipe],
+        loader: &Loader<'_>,
+    ) -> Result<Self, LoadError> {
+        let bias = layer.position_bias.as_ref();
         let gate_up: Vec<&LinearRecipe> = layer.gate.iter().chain([&layer.up]).collect();
         let norm = |norm: &NormRecipe| Norm::load(norm, shape.hidden, loader);
         let both = |norms: &Option<[NormRecipe; 2]>, width| match norms {
@@ -94,6 +107,7 @@ impl Layer {
             head_norms: both(&layer.head_norms, shape.head_dim)?,
             rope: layer.rope,
             window: layer.window,
+            position_bias: bias.and_then(|bias| biases.iter().position(|other| *other == bias)),
             qkv: stacked(&[&layer.query, &layer.key, &layer.value], loader)?,
             output: stacked(&[&layer.output], loader)?,
             feed_forward_norm: norm(&layer.feed_forward_norm)?,
@@ -116,6 +130,8 @@ struct Pass {
     batch: usize,
     seq: usize,
     rotaries: Vec<Rotary>,
+    /// `[1, kv_heads, group · seq, seq]` each
+    position_biases: Vec<Tensor<4>>,
     /// By what a layer sees.
     masks: Vec<(Option<usize>, Mask)>,
 }
@@ -123,18 +139,29 @@ struct Pass {
 impl Layers {
     pub fn load(recipe: &Recipe, loader: &Loader<'_>) -> Result<Self, LoadError> {
         let shape = recipe.shape.clone();
-        let layers = recipe.layers.iter().map(|layer| Layer::load(layer, &shape, loader));
+        let mut biases: Vec<&PositionBiasRecipe> = Vec::new();
+        for bias in recipe.layers.iter().flat_map(|layer| &layer.position_bias) {
+            if !biases.contains(&bias) {
+                biases.push(bias);
+            }
+        }
+        let layers = recipe.layers.iter().map(|layer| Layer::load(layer, &shape, &biases, loader));
         let layers = layers.collect::<Result<Vec<_>, _>>()?.into_iter();
         let layers = layers.flat_map(|layer| std::iter::repeat_n(layer, recipe.repeats)).collect();
         let last = recipe.last_norm.as_ref();
         let last_norm = last.map(|norm| Norm::load(norm, shape.hidden, loader)).transpose()?;
+        let bias = |bias: &&PositionBiasRecipe| {
+            Ok::<_, LoadError>(PositionBias::new(&bias.load(shape.heads, loader)?, loader.device()))
+        };
+        let position_biases = biases.iter().map(bias).collect::<Result<_, _>>()?;
         Ok(Self {
             shape,
             activation: recipe.activation,
             layers,
+            position_biases,
             last_norm,
             dtype: loader.dtype(),
-            bucket: if is_cpu(loader.device()) { 1 } else { BUCKET },
+            bucket: bucket(loader.device()),
         })
     }
 
@@ -156,7 +183,9 @@ impl Layers {
         }
         let rotary = |rope| Rotary::new(seq, rope, &device);
         let rotaries = self.shape.ropes.iter().map(rotary).collect();
-        let pass = Pass { batch, seq, rotaries, masks };
+        let position_bias = |bias: &PositionBias| bias.forward(seq, kv_heads);
+        let position_biases = self.position_biases.iter().map(position_bias).collect();
+        let pass = Pass { batch, seq, rotaries, position_biases, masks };
         let answers = (layout.answers.iter())
             .map(|&(example, position)| (example * seq + position) as i64)
             .collect();
@@ -228,7 +257,8 @@ impl Layers {
         let scale = self.shape.scale.unwrap_or(1.0 / (head_dim as f32).sqrt());
         let mask = pass.masks.iter().find(|(window, _)| *window == layer.window);
         let (_, mask) = mask.expect("made for every layer");
-        attention(queries, keys, values, mask, scale, self.dtype)
+        let bias = layer.position_bias.map(|bias| &pass.position_biases[bias]);
+        attention(queries, keys, values, (mask, bias), scale, self.dtype)
     }
 
     /// # Shapes
@@ -259,7 +289,7 @@ pub fn activate(activation: Activation, x: Tensor<2>) -> Tensor<2> {
 
 /// For each cell of the batch padded on the right to `seq`, the row that stands there. Padding repeats row 0:
 /// nothing that answers looks at it.
-fn padded_rows(layout: &Layout, seq: usize) -> Vec<i64> {
+pub fn padded_rows(layout: &Layout, seq: usize) -> Vec<i64> {
     let shared = layout.shared;
     let mut rows = Vec::with_capacity(layout.batch() * seq);
     for (&own, start) in layout.own.iter().zip(layout.starts()) {

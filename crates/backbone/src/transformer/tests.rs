@@ -51,7 +51,7 @@ impl Weights for Random {
 
 /// A recipe of three layers with the names and shapes of its tensors.
 fn recipe(drawn: Drawn) -> (Recipe, Random) {
-    let Drawn { shape, activation, biases, window, head_norms } = drawn;
+    let Drawn { shape, activation, biases, window, head_norms, position_bias } = drawn;
     let mut shapes = HashMap::new();
     let (hidden, inner) = (shape.hidden, shape.intermediate);
     let queries = shape.heads * shape.head_dim;
@@ -81,6 +81,11 @@ fn recipe(drawn: Drawn) -> (Recipe, Random) {
         head_norms: head_norms.then(|| both(format!("{index}.heads"))),
         rope: (!shape.ropes.is_empty()).then(|| index % shape.ropes.len()),
         window: window.filter(|_| index != 1),
+        // The second layer has the first one's.
+        position_bias: position_bias.map(|(buckets, max_distance, both_ways)| {
+            let table = format!("{}.b.weight", index / 2);
+            PositionBiasRecipe { table, buckets, max_distance, both_ways }
+        }),
         query: parts(index, 0, queries),
         key: parts(index, 1, keys),
         value: parts(index, 2, keys),
@@ -100,6 +105,9 @@ fn recipe(drawn: Drawn) -> (Recipe, Random) {
             if let Some(bias) = &linear.bias {
                 shapes.insert(bias.clone(), vec![linear.bias_len()]);
             }
+        }
+        if let Some(bias) = &layer.position_bias {
+            shapes.insert(bias.table.clone(), vec![bias.buckets, shape.heads]);
         }
         let wide = layer.attention_norm.iter().chain([&layer.feed_forward_norm]);
         let wide = wide.chain(layer.sandwich.iter().flatten()).chain(&last_norm);
@@ -129,6 +137,8 @@ struct Drawn {
     biases: bool,
     window: Option<usize>,
     head_norms: bool,
+    /// Buckets, the distance that ends them, and whether keys behind a query have their own.
+    position_bias: Option<(usize, usize, bool)>,
 }
 
 fn drawn(rng: &mut ChaCha8Rng) -> Drawn {
@@ -161,6 +171,9 @@ fn drawn(rng: &mut ChaCha8Rng) -> Drawn {
         biases: rng.random_bool(0.5),
         window: rng.random_bool(0.4).then(|| rng.random_range(1..9)),
         head_norms: rng.random_bool(0.4),
+        position_bias: rng
+            .random_bool(0.4)
+            .then(|| (rng.random_range(4..14), rng.random_range(8..25), rng.random_bool(0.6))),
     }
 }
 

@@ -100,7 +100,8 @@ impl Backward<'_> {
                 (d_scores, stride),
                 false,
             );
-            softmax_rows(&heads, &queries.positions[block.clone()], keys, scores, stride);
+            let positions = &queries.positions[block.clone()];
+            softmax_rows(&heads, kv_head, positions, keys, (scores, stride));
             for (p, dp) in scores.chunks_exact(stride).zip(d_scores.chunks_exact_mut(stride)) {
                 let mean = if p.len() < SHORT {
                     p.iter().zip(dp.iter()).map(|(p, dp)| p * dp).sum()

@@ -99,17 +99,21 @@ pub(super) fn blocks(
     })
 }
 
-/// Softmax of each row of a block over the keys that its query sees.
+/// Softmax of each row of a block over the keys that its query sees, of the heads that share `kv_head`.
 #[inline(always)]
 pub(super) fn softmax_rows(
     heads: &Heads<'_>,
+    kv_head: usize,
     positions: &[usize],
     keys: usize,
-    scores: &mut [f32],
-    stride: usize,
+    (scores, stride): (&mut [f32], usize),
 ) {
     for (row, scores) in scores.chunks_exact_mut(stride).enumerate() {
         let position = positions[row / heads.group()];
+        if let Some(bias) = heads.position_bias {
+            let head = kv_head * heads.group() + row % heads.group();
+            bias.add_to(head, position, scores);
+        }
         softmax(scores, heads.seen(position, keys));
     }
 }

@@ -77,7 +77,8 @@ impl Forward<'_> {
                 (scores, stride),
                 false,
             );
-            softmax_rows(&heads, &queries.positions[block.clone()], keys, scores, stride);
+            let positions = &queries.positions[block.clone()];
+            softmax_rows(&heads, kv_head, positions, keys, (scores, stride));
             let out = sized(&mut scratch.out, count * dim);
             let values = (scratch.value_panels.as_slice(), keys);
             by_panels::<S, P>(simd, (scores, stride), (count, seen, dim), values, out, false);

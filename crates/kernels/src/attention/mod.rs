@@ -14,6 +14,7 @@ mod forward;
 use std::ops::Range;
 
 use crate::norm::Norm;
+use crate::position_bias::PositionBias;
 use crate::rotary::Rotary;
 
 pub(crate) use backward::{Backward, through};
@@ -35,6 +36,8 @@ pub(crate) struct Heads<'a> {
     pub window: Option<usize>,
     /// Of each head's queries and keys, before they turn.
     pub norms: Option<&'a [Norm; 2]>,
+    /// What is added to scores by distance.
+    pub position_bias: Option<&'a PositionBias>,
 }
 
 impl Heads<'_> {

@@ -24,6 +24,7 @@ use crate::activation::Activation;
 use crate::attention::Heads;
 use crate::frozen::Frozen;
 use crate::norm::Norm;
+use crate::position_bias::PositionBias;
 use crate::rotary::{Rope, Rotary};
 use crate::team::Team;
 
@@ -98,6 +99,8 @@ pub struct Layer {
     pub rope: Option<usize>,
     /// How many positions away a key may stand from its query.
     pub window: Option<usize>,
+    /// What is added to scores by how far a key stands from its query.
+    pub position_bias: Option<PositionBias>,
     /// `[heads · head_dim, hidden]`
     pub query: Linear,
     /// `[kv_heads · head_dim, hidden]`
@@ -168,12 +171,14 @@ impl Shape {
     fn heads(&self) -> Heads<'static> {
         let Self { heads, kv_heads, head_dim, causal, .. } = *self;
         let scale = self.scale.unwrap_or(1.0 / (head_dim as f32).sqrt());
-        Heads { heads, kv_heads, head_dim, causal, scale, window: None, norms: None }
+        let (window, norms, position_bias) = (None, None, None);
+        Heads { heads, kv_heads, head_dim, causal, scale, window, norms, position_bias }
     }
 
     /// As one layer has them.
     fn heads_of<'a>(&self, layer: &'a Layer) -> Heads<'a> {
-        Heads { window: layer.window, norms: layer.head_norms.as_ref(), ..self.heads() }
+        let (norms, position_bias) = (layer.head_norms.as_ref(), layer.position_bias.as_ref());
+        Heads { window: layer.window, norms, position_bias, ..self.heads() }
     }
 
     /// Bytes of the buffers of one training step through `layers` layers.
@@ -269,6 +274,8 @@ impl Stack {
             }
             let rope = layer.rope.map(|index| 2 * shape.ropes[index].frequencies.len());
             assert!(rope.is_none_or(|dims| dims <= shape.head_dim), "a rope's size");
+            let bias = layer.position_bias.as_ref();
+            assert!(bias.is_none_or(|bias| bias.heads() == shape.heads), "a bias for each head");
         }
         Self { shape, layers, last_norm, pool: Pool::default() }
     }

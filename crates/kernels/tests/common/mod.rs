@@ -5,6 +5,7 @@ use std::sync::Arc;
 use kernels::activation::Activation;
 use kernels::frozen::{Frozen, Values};
 use kernels::norm::Norm;
+use kernels::position_bias::PositionBias;
 use kernels::rotary::Rope;
 use kernels::stack::{FeedForward, Layer, Linear, Order, Shape, Stack};
 use rand::{Rng, SeedableRng};
@@ -30,6 +31,8 @@ struct PlainLayer {
     head_norms: [(Vec<f32>, Vec<f32>); 2],
     /// Query, key, value, output, gate, up, down.
     linears: [Plain; 7],
+    /// By head, then distance from `-reach` on.
+    distances: Vec<f32>,
 }
 
 /// A model of random weights.
@@ -47,6 +50,8 @@ pub struct Model {
     /// Of every other layer, the first one first.
     window: Option<usize>,
     normed_heads: bool,
+    /// How far keys differ by their distance from a query.
+    reach: Option<usize>,
     /// Whether the first layer lacks a norm before its attention.
     bare_start: bool,
     activation: Activation,
@@ -72,6 +77,7 @@ impl Model {
             scale: None,
             window: None,
             normed_heads: false,
+            reach: None,
             bare_start: false,
             activation: Activation::Silu,
             gated: true,
@@ -122,6 +128,18 @@ impl Model {
             layer_norm: true,
             ..llama.like()
         };
+        // Rows of the last layer answer, and keys stand beyond the reach on both sides.
+        let t5 = Self {
+            causal: false,
+            ropes: Vec::new(),
+            scale: Some(1.0),
+            reach: Some(3),
+            activation: Activation::Relu,
+            gated: false,
+            ..llama.like()
+        };
+        let causal_t5 =
+            Self { causal: true, reach: Some(2), activation: Activation::GeluTanh, ..t5.like() };
         vec![
             llama.filled(3, false, 1),
             bert.filled(2, true, 2),
@@ -129,6 +147,8 @@ impl Model {
             neox.filled(2, true, 4),
             gemma.filled(2, false, 5),
             modern_bert.filled(3, false, 6),
+            t5.filled(2, false, 7),
+            causal_t5.filled(2, false, 8),
         ]
     }
 
@@ -159,6 +179,7 @@ impl Model {
                     weight: numbers(out * inner, 1.7 / (inner as f32).sqrt()),
                     bias: biases.then(|| numbers(out, 0.3)),
                 }),
+                distances: numbers(self.heads * self.distances(), 2.0),
             })
             .collect();
         self
@@ -194,6 +215,8 @@ impl Model {
                 head_norms: normed.map(|norms| norms.each_ref().map(norm)),
                 rope: self.rope_of(index),
                 window: self.window_of(index),
+                position_bias: (self.reach)
+                    .map(|_| PositionBias::new(self.heads, layer.distances.clone())),
                 query,
                 key,
                 value,
@@ -229,6 +252,18 @@ impl Model {
 
     fn window_of(&self, layer: usize) -> Option<usize> {
         self.window.filter(|_| layer.is_multiple_of(2))
+    }
+
+    /// Distances that a score may tell apart.
+    fn distances(&self) -> usize {
+        self.reach.map_or(0, |reach| 2 * reach + 1)
+    }
+
+    /// What is added to a score.
+    fn shift(&self, layer: &PlainLayer, head: usize, query: usize, key: usize) -> f64 {
+        let Some(reach) = self.reach else { return 0.0 };
+        let distance = (key + reach).saturating_sub(query).min(2 * reach);
+        f64::from(layer.distances[head * self.distances() + distance])
     }
 
     /// A pre-norm model ends with a norm: the first layer's once more.
@@ -334,7 +369,7 @@ impl Model {
                             .zip(&k[other][theirs.clone()])
                             .map(|(q, k)| q * k)
                             .sum();
-                        dot * scale
+                        dot * scale + self.shift(layer, head, position, other)
                     })
                     .collect();
                 let max = scores.iter().fold(f64::NEG_INFINITY, |max, &s| max.max(s));
