@@ -14,7 +14,7 @@ use crate::families::{
 use crate::footprint::Footprint;
 use crate::layers::Loader;
 use crate::random::{RandomSizes, RandomWeights};
-use crate::source::{self, Identity, Source, nearest};
+use crate::source::{self, Identity, Source, TokenizerKind, nearest};
 use crate::tokenizer::Tokenizer;
 use crate::transformer::{Description, Options, Precision, TransformerLm};
 
@@ -36,6 +36,24 @@ const FAMILIES: &[(&str, Describe)] = &[
     ("qwen3", llama::describe_qwen3),
     ("roberta", roberta::describe),
     ("xlm-roberta", roberta::describe),
+];
+
+/// `model_type` → its tokenizer, where a folder has no tokenizer.json and does not name a class.
+const TOKENIZERS: &[(&str, TokenizerKind)] = &[
+    ("albert", TokenizerKind::Albert),
+    ("bert", TokenizerKind::WordPiece),
+    ("distilbert", TokenizerKind::WordPiece),
+    ("electra", TokenizerKind::WordPiece),
+    ("gemma3_text", TokenizerKind::Gemma),
+    ("gpt2", TokenizerKind::Gpt2),
+    ("gpt_neox", TokenizerKind::GptNeoX),
+    ("llama", TokenizerKind::Llama),
+    ("opt", TokenizerKind::Gpt2),
+    ("qwen2", TokenizerKind::Qwen2),
+    ("qwen3", TokenizerKind::Qwen2),
+    ("roberta", TokenizerKind::Roberta),
+    ("t5", TokenizerKind::T5),
+    ("xlm-roberta", TokenizerKind::XlmRoberta),
 ];
 
 /// A loaded language model with its tokenizer.
@@ -148,4 +166,9 @@ pub fn random_footprint(
 /// Families that are built in, by the `model_type` of their config.
 pub fn families() -> impl Iterator<Item = &'static str> {
     FAMILIES.iter().map(|(name, _)| *name)
+}
+
+/// The kind of tokenizer that a family's folders have, by `model_type`.
+pub(crate) fn tokenizer_kind(family: &str) -> Option<TokenizerKind> {
+    TOKENIZERS.iter().find(|(name, _)| *name == family).map(|(_, kind)| *kind)
 }
