@@ -15,6 +15,7 @@ use crate::footprint::Footprint;
 use crate::layers::Loader;
 use crate::random::{RandomSizes, RandomWeights};
 use crate::source::{self, Identity, Source, TokenizerKind, nearest};
+use crate::tensor_report::TensorReport;
 use crate::tokenizer::Tokenizer;
 use crate::transformer::{Description, Options, Precision, TransformerLm};
 
@@ -64,6 +65,8 @@ pub struct Backbone {
     pub tokenizer: Tokenizer,
     /// What tells it from every other backbone.
     pub identity: Identity,
+    /// Which tensors of its files are used.
+    pub tensors: TensorReport,
 }
 
 /// Loads a Hugging Face folder or a GGUF file onto a device.
@@ -83,9 +86,31 @@ pub fn load_with(path: &Path, device: &Device, options: Options) -> Result<Backb
     check(options, device)?;
     let source = source::open(path)?;
     let description = describe(&source)?;
+    // All that is wrong at once, before anything is read.
+    let tensors = TensorReport::new(&description, source.weights.as_ref());
+    tensors.check(&description, saved_from(&source))?;
     let loader = Loader::new(source.weights.as_ref(), device, &options);
     let model = Box::new(TransformerLm::load(&description, &loader, options)?);
-    Ok(Backbone { model, tokenizer: source.tokenizer, identity: source.identity })
+    Ok(Backbone { model, tokenizer: source.tokenizer, identity: source.identity, tensors })
+}
+
+/// The class that a folder's weights were saved from, as its config has it.
+fn saved_from(source: &Source) -> Option<&str> {
+    source.config.get("architectures")?.get(0)?.as_str()
+}
+
+/// Which tensors of a backbone's files are used, and whether they fit, from their headers alone.
+///
+/// The second is the error that [`load`] gives for files that do not fit.
+///
+/// # Errors
+/// As [`load`], but for tensors that are missing or of another shape.
+pub fn tensors(path: &Path) -> Result<(TensorReport, Result<(), LoadError>), LoadError> {
+    let source = source::open(path)?;
+    let description = describe(&source)?;
+    let report = TensorReport::new(&description, source.weights.as_ref());
+    let checked = report.check(&description, saved_from(&source));
+    Ok((report, checked))
 }
 
 /// Whether a device can run a backbone in a way.
@@ -130,6 +155,8 @@ fn describe(source: &Source) -> Result<Description, LoadError> {
 pub fn footprint(path: &Path, device: &Device, options: Options) -> Result<Footprint, LoadError> {
     let source = source::open(path)?;
     let description = describe(&source)?;
+    TensorReport::new(&description, source.weights.as_ref())
+        .check(&description, saved_from(&source))?;
     Ok(Footprint::new(description, source.weights.as_ref(), options.fused && is_cpu(device)))
 }
 
