@@ -10,7 +10,7 @@ use tokenizers::pre_tokenizers::metaspace::PrependScheme;
 use tokenizers::processors::PostProcessorWrapper;
 use tokenizers::processors::template::{SpecialToken, TemplateProcessing};
 
-use crate::source::nearest_hint;
+use crate::source::{check_charsmaps, nearest_hint};
 
 /// Why a tokenizer cannot be built.
 #[derive(Debug, thiserror::Error)]
@@ -137,8 +137,8 @@ pub enum TokenizerError {
         expected: &'static str,
     },
 
-    /// A damaged character map of a SentencePiece model.
-    #[error("the SentencePiece model's character map is damaged")]
+    /// A damaged character map, of a SentencePiece model or of a tokenizer.json.
+    #[error("the tokenizer's character map (precompiled_charsmap) is damaged")]
     Charsmap,
 
     /// A SentencePiece model that cuts text in another way than the class does.
@@ -237,6 +237,7 @@ impl Tokenizer {
         let inner = catch_unwind(AssertUnwindSafe(|| tokenizers::Tokenizer::from_bytes(json)))
             .map_err(|_| TokenizerError::Damaged)?
             .map_err(TokenizerError::Json)?;
+        inner.get_normalizer().map_or(Ok(()), check_charsmaps)?;
         let id = |role: &str| names.get(role).and_then(|name| inner.token_to_id(name));
         // `[MASK]` and `<mask>` are what BERT's and RoBERTa's kin call it.
         let mask = id("mask_token")

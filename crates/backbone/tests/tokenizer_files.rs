@@ -171,6 +171,18 @@ fn a_sentence_piece_model_must_be_one_and_of_the_right_kind() {
 }
 
 #[test]
+fn a_damaged_character_map_in_a_tokenizer_json_is_refused() {
+    let tokenizer = source::tokenizer(&folder("tokenizers").join("t5")).unwrap();
+    let mut json: Value = serde_json::from_str(&tokenizer.to_json().unwrap()).unwrap();
+    let map = &mut json["normalizer"]["normalizers"][0]["precompiled_charsmap"];
+    // One unit, whose children would stand where nothing is.
+    assert!(map.as_str().is_some_and(|map| map.len() > 100), "{map}");
+    *map = json!("BAAAAAAAAAA=");
+    let json = json.to_string().into_bytes();
+    check("t5", &[("tokenizer.json", &json)], &["tokenizer.json", "precompiled_charsmap"]);
+}
+
+#[test]
 fn a_damaged_sentence_piece_model_never_panics() {
     let texts = ["The capital of ﬁne ＡＢＣ is e\u{301}", "\u{200b}\u{a0}½ x", "日本 🏽 <s>"];
     let mut opened = 0;
@@ -185,6 +197,8 @@ fn a_damaged_sentence_piece_model_never_panics() {
         let folder = copy(kind, &[]);
         let path = folder.path().join(name);
         let mut try_with = |bytes: &[u8]| {
+            // A new file is not waited for, as a file written over is on some file systems.
+            std::fs::remove_file(&path).unwrap();
             std::fs::write(&path, bytes).unwrap();
             if let Ok(tokenizer) = source::tokenizer(folder.path()) {
                 opened += 1;

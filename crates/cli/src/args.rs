@@ -35,7 +35,7 @@ pub enum Command {
     Doctor,
     /// Time training and evaluation steps of a given shape on a backbone.
     Bench(BenchArgs),
-    /// Tell the memory of a training step of a given shape, or the tensors of a backbone, from its headers alone.
+    /// Tell the memory of a step, or what becomes of a backbone's tensors, from headers alone.
     Estimate(EstimateArgs),
 }
 

@@ -30,6 +30,7 @@ pub use dtype::Dtype;
 pub use error::SourceError;
 pub(crate) use error::{nearest, nearest_hint};
 pub use hf_tokenizer::TokenizerKind;
+pub(crate) use hf_tokenizer::check_charsmaps;
 pub use identity::Identity;
 pub(crate) use names::resolve;
 

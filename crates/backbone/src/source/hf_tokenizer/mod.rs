@@ -30,6 +30,7 @@ use tokenizers::AddedToken;
 use super::hf_dir::read;
 use super::{SourceError, nearest};
 use crate::tokenizer::{Tokenizer, TokenizerError, surround};
+pub(crate) use charsmap::check_within as check_charsmaps;
 use declared::Declared;
 pub use kind::TokenizerKind;
 use kind::{MERGES, SENTENCE_PIECE, VOCAB_JSON, VOCAB_TXT};
