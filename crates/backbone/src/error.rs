@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::source::SourceError;
+use crate::tensor_report::TensorReport;
 
 /// Why a backbone could not be loaded.
 #[derive(Debug, Error)]
@@ -80,6 +81,27 @@ pub enum LoadError {
         file: PathBuf,
         /// The contradiction.
         what: String,
+    },
+    /// Tensors that are missing or of another shape, all of them.
+    #[error("{0}")]
+    Tensors(Box<TensorReport>),
+    /// Files without a head that predicts words: nothing stands in for it.
+    #[error(
+        "{}: no {kind} head ({head}…): {saved}; a prompt needs {needed}\n\
+         hint: save the folder from {needed}, or use a checkpoint that was trained with this head",
+        file.display()
+    )]
+    NoHead {
+        /// Where it was looked for.
+        file: PathBuf,
+        /// Which head.
+        kind: &'static str,
+        /// What the names of its tensors begin with.
+        head: String,
+        /// What the files were saved from.
+        saved: String,
+        /// What they should have been saved from.
+        needed: String,
     },
     /// A tensor that the family needs.
     #[error("{}: no tensor '{name}'{}", file.display(), hint(nearest.as_deref()))]

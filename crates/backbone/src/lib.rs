@@ -17,10 +17,12 @@ pub mod layers;
 pub mod random;
 pub mod registry;
 pub mod source;
+pub mod tensor_report;
 pub mod tokenizer;
 pub mod transformer;
 
 pub use device::{DeviceError, DeviceSpec};
 pub use error::LoadError;
 pub use registry::{Backbone, Trainable, load, load_with, trainable};
+pub use tensor_report::TensorReport;
 pub use transformer::{Memory, Options, Precision};

@@ -14,7 +14,8 @@ use crate::families::{
 use crate::footprint::Footprint;
 use crate::layers::Loader;
 use crate::random::{RandomSizes, RandomWeights};
-use crate::source::{self, Identity, Source, nearest};
+use crate::source::{self, Identity, Source, TokenizerKind, nearest};
+use crate::tensor_report::TensorReport;
 use crate::tokenizer::Tokenizer;
 use crate::transformer::{
     Description, Options, Parameters, Precision, Snapshot, Tensors, TransformerLm,
@@ -43,6 +44,24 @@ const FAMILIES: &[(&str, Describe)] = &[
     ("xlm-roberta", roberta::describe),
 ];
 
+/// `model_type` → its tokenizer, where a folder has no tokenizer.json and does not name a class.
+const TOKENIZERS: &[(&str, TokenizerKind)] = &[
+    ("albert", TokenizerKind::Albert),
+    ("bert", TokenizerKind::WordPiece),
+    ("distilbert", TokenizerKind::WordPiece),
+    ("electra", TokenizerKind::WordPiece),
+    ("gemma3_text", TokenizerKind::Gemma),
+    ("gpt2", TokenizerKind::Gpt2),
+    ("gpt_neox", TokenizerKind::GptNeoX),
+    ("llama", TokenizerKind::Llama),
+    ("opt", TokenizerKind::Gpt2),
+    ("qwen2", TokenizerKind::Qwen2),
+    ("qwen3", TokenizerKind::Qwen2),
+    ("roberta", TokenizerKind::Roberta),
+    ("t5", TokenizerKind::T5),
+    ("xlm-roberta", TokenizerKind::XlmRoberta),
+];
+
 /// A loaded language model with its tokenizer.
 pub struct Backbone {
     /// The frozen model.
@@ -51,6 +70,8 @@ pub struct Backbone {
     pub tokenizer: Tokenizer,
     /// What tells it from every other backbone.
     pub identity: Identity,
+    /// Which tensors of its files are used.
+    pub tensors: TensorReport,
 }
 
 /// A language model whose weights learn, with its tokenizer.
@@ -125,9 +146,31 @@ pub fn load_with(path: &Path, device: &Device, options: Options) -> Result<Backb
     check(options, device)?;
     let source = source::open(path)?;
     let description = describe(&source)?;
+    // All that is wrong at once, before anything is read.
+    let tensors = TensorReport::new(&description, source.weights.as_ref());
+    tensors.check(&description, saved_from(&source))?;
     let loader = Loader::new(source.weights.as_ref(), device, &options);
     let model = Box::new(TransformerLm::load(&description, &loader, options)?);
-    Ok(Backbone { model, tokenizer: source.tokenizer, identity: source.identity })
+    Ok(Backbone { model, tokenizer: source.tokenizer, identity: source.identity, tensors })
+}
+
+/// The class that a folder's weights were saved from, as its config has it.
+fn saved_from(source: &Source) -> Option<&str> {
+    source.config.get("architectures")?.get(0)?.as_str()
+}
+
+/// Which tensors of a backbone's files are used, and whether they fit, from their headers alone.
+///
+/// The second is the error that [`load`] gives for files that do not fit.
+///
+/// # Errors
+/// As [`load`], but for tensors that are missing or of another shape.
+pub fn tensors(path: &Path) -> Result<(TensorReport, Result<(), LoadError>), LoadError> {
+    let source = source::open(path)?;
+    let description = describe(&source)?;
+    let report = TensorReport::new(&description, source.weights.as_ref());
+    let checked = report.check(&description, saved_from(&source));
+    Ok((report, checked))
 }
 
 /// Whether a device can run a backbone in a way.
@@ -172,6 +215,8 @@ fn describe(source: &Source) -> Result<Description, LoadError> {
 pub fn footprint(path: &Path, device: &Device, options: Options) -> Result<Footprint, LoadError> {
     let source = source::open(path)?;
     let description = describe(&source)?;
+    TensorReport::new(&description, source.weights.as_ref())
+        .check(&description, saved_from(&source))?;
     Ok(Footprint::new(description, source.weights.as_ref(), options.fused && is_cpu(device)))
 }
 
@@ -208,4 +253,9 @@ pub fn random_footprint(
 /// Families that are built in, by the `model_type` of their config.
 pub fn families() -> impl Iterator<Item = &'static str> {
     FAMILIES.iter().map(|(name, _)| *name)
+}
+
+/// The kind of tokenizer that a family's folders have, by `model_type`.
+pub(crate) fn tokenizer_kind(family: &str) -> Option<TokenizerKind> {
+    TOKENIZERS.iter().find(|(name, _)| *name == family).map(|(_, kind)| *kind)
 }

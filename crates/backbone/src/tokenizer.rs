@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ptuning_core::language_model::{SpecialTokens, Token, Tokenize};
-use tokenizers::normalizers::replace::ReplacePattern;
-use tokenizers::normalizers::{NormalizerWrapper, Replace};
+use tokenizers::normalizers::NormalizerWrapper;
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::metaspace::PrependScheme;
 use tokenizers::processors::PostProcessorWrapper;
+use tokenizers::processors::template::{SpecialToken, TemplateProcessing};
 
-use crate::source::nearest_hint;
+use crate::source::{check_charsmaps, nearest_hint};
 
 /// Why a tokenizer cannot be built.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +90,91 @@ pub enum TokenizerError {
         tokens: usize,
     },
 
+    /// A vocab.json that is no object of tokens and ids.
+    #[error("expected an object of tokens and their ids")]
+    Vocabulary(#[source] serde_json::Error),
+
+    /// One id for two tokens.
+    #[error("the id {id} is that of {first:?} and of {second:?}")]
+    SharedId {
+        /// The id.
+        id: u32,
+        /// The token that sorts first.
+        first: String,
+        /// The other.
+        second: String,
+    },
+
+    /// A merge whose parts or result are no tokens, in a merges.txt.
+    #[error("line {line}: {merge:?} does not join two tokens of vocab.json into a third")]
+    BadMergeLine {
+        /// Its line.
+        line: usize,
+        /// Its first characters.
+        merge: String,
+    },
+
+    /// An added token whose id is not the one that the vocabulary has room for.
+    #[error(
+        "the added token {token:?} should have the id {expected}, but the vocabulary gives it {}",
+        found.map_or_else(|| "none".to_owned(), |id| id.to_string())
+    )]
+    AddedId {
+        /// The token.
+        token: String,
+        /// Its id by the file that adds it.
+        expected: u32,
+        /// Its id by the vocabulary: its own, or the next free one.
+        found: Option<u32>,
+    },
+
+    /// A damaged SentencePiece model.
+    #[error("not a SentencePiece model: expected {expected} at byte {at}")]
+    SentencePiece {
+        /// The byte.
+        at: usize,
+        /// What belongs there.
+        expected: &'static str,
+    },
+
+    /// A damaged character map, of a SentencePiece model or of a tokenizer.json.
+    #[error("the tokenizer's character map (precompiled_charsmap) is damaged")]
+    Charsmap,
+
+    /// A SentencePiece model that cuts text in another way than the class does.
+    #[error("{class} is for a {expected} model of SentencePiece, this one is {found}")]
+    Algorithm {
+        /// transformers' class.
+        class: &'static str,
+        /// What it is for.
+        expected: &'static str,
+        /// What the file is.
+        found: &'static str,
+    },
+
+    /// A SentencePiece model whose spaces end words.
+    #[error(
+        "the SentencePiece model ends words with a space (treat_whitespace_as_suffix), which \
+             is not built in"
+    )]
+    WhitespaceAsSuffix,
+
+    /// A piece that is there twice.
+    #[error("the piece {piece:?} is there twice")]
+    RepeatedPiece {
+        /// The piece.
+        piece: String,
+    },
+
+    /// A piece that is longer than any of a real model.
+    #[error("a piece of more than {longest} letters: {piece:?}…")]
+    LongPiece {
+        /// Its first letters.
+        piece: String,
+        /// The limit.
+        longest: usize,
+    },
+
     /// A merge whose parts or result are no tokens.
     #[error("tokenizer.ggml.merges[{index}]: {merge:?} does not join two tokens into a third")]
     BadMerge {
@@ -104,6 +189,12 @@ pub enum TokenizerError {
 ///
 /// Special tokens that stand in a text (`<|im_start|>`) are recognised there, as transformers does
 /// with `add_special_tokens=False`; none is added.
+///
+/// No space is put in front of a text: a template is encoded piece by piece, and a piece begins with a
+/// space only where the template has one. Where transformers would put one (Llama 1 and 2), a template
+/// that begins with a space gives its ids. Tokenizers that split at white space first (WordPiece, and the
+/// SentencePiece unigram models of ALBERT, T5 and XLM-RoBERTa) know no difference between a word with
+/// a space in front and one without: each word of theirs is a whole word, wherever a piece begins.
 #[derive(Clone)]
 pub struct Tokenizer {
     /// Without post-processor, truncation and padding, which would change the text or its spans.
@@ -146,6 +237,7 @@ impl Tokenizer {
         let inner = catch_unwind(AssertUnwindSafe(|| tokenizers::Tokenizer::from_bytes(json)))
             .map_err(|_| TokenizerError::Damaged)?
             .map_err(TokenizerError::Json)?;
+        inner.get_normalizer().map_or(Ok(()), check_charsmaps)?;
         let id = |role: &str| names.get(role).and_then(|name| inner.token_to_id(name));
         // `[MASK]` and `<mask>` are what BERT's and RoBERTa's kin call it; a T5's answers stand at its
         // first sentinel, which mT5 has in its vocabulary, as a word.
@@ -242,33 +334,13 @@ fn surroundings(inner: &tokenizers::Tokenizer) -> Result<(Vec<u32>, Vec<u32>), T
 /// Takes out what would put a space before the text: a template is encoded piece by piece, and a
 /// piece begins with a space only where the template has one.
 fn keep_text_as_it_is(inner: &mut tokenizers::Tokenizer) -> Result<(), TokenizerError> {
-    let mut normalizer = inner.get_normalizer().cloned().and_then(without_prepend);
+    let normalizer = inner.get_normalizer().cloned().and_then(without_prepend);
     if let Some(mut pre_tokenizer) = inner.get_pre_tokenizer().cloned() {
-        if let Some(steps) = without_splitting(&pre_tokenizer) {
-            pre_tokenizer = steps;
-            let spaces = ReplacePattern::Regex(r"\s+".to_owned());
-            let spaces = Replace::new(spaces, " ").map_err(TokenizerError::Build)?;
-            let steps = normalizer.into_iter().chain([spaces.into()]).collect();
-            normalizer = Some(tokenizers::normalizers::Sequence::new(steps).into());
-        }
         without_prefix_space(&mut pre_tokenizer);
         inner.with_pre_tokenizer(Some(pre_tokenizer));
     }
     inner.with_normalizer(normalizer).map_err(TokenizerError::Build)?;
     Ok(())
-}
-
-/// What cuts a text at its spaces and then puts a space before every word (T5, XLM-RoBERTa), without the
-/// first step: words have the spaces that stand there, once every gap is a single one.
-fn without_splitting(pre_tokenizer: &PreTokenizerWrapper) -> Option<PreTokenizerWrapper> {
-    let PreTokenizerWrapper::Sequence(steps) = pre_tokenizer else { return None };
-    let splits =
-        |step: &PreTokenizerWrapper| matches!(step, PreTokenizerWrapper::WhitespaceSplit(_));
-    let metaspace = |step: &PreTokenizerWrapper| matches!(step, PreTokenizerWrapper::Metaspace(_));
-    let first = steps.as_ref().iter().position(splits)?;
-    let adds_spaces = steps.as_ref()[first..].iter().any(metaspace);
-    let rest = || steps.clone().into_iter().filter(|step| !splits(step)).collect();
-    adds_spaces.then(|| tokenizers::pre_tokenizers::sequence::Sequence::new(rest()).into())
 }
 
 fn without_prefix_space(pre_tokenizer: &mut PreTokenizerWrapper) {
@@ -278,7 +350,12 @@ fn without_prefix_space(pre_tokenizer: &mut PreTokenizerWrapper) {
             metaspace.set_prepend_scheme(PrependScheme::Never);
         }
         PreTokenizerWrapper::Sequence(steps) => {
-            steps.as_mut().iter_mut().for_each(without_prefix_space);
+            // Behind a split at white space, `▁` says that a word begins, not that a space is there.
+            let at_space = |step: &PreTokenizerWrapper| {
+                matches!(step, PreTokenizerWrapper::WhitespaceSplit(_))
+            };
+            let steps = steps.as_mut().iter_mut();
+            steps.take_while(|step| !at_space(step)).for_each(without_prefix_space);
         }
         _ => {}
     }
@@ -293,4 +370,35 @@ fn without_prepend(normalizer: NormalizerWrapper) -> Option<NormalizerWrapper> {
         }
         other => Some(other),
     }
+}
+
+/// The post-processor that opens and closes a sequence with tokens of these texts and ids.
+///
+/// # Errors
+/// What the `tokenizers` library refuses.
+pub(crate) fn surround(
+    before: Option<(String, u32)>,
+    behind: Option<(String, u32)>,
+) -> Result<TemplateProcessing, TokenizerError> {
+    let mut pieces = vec!["$A"];
+    let mut specials = Vec::new();
+    // A token's text could hold the template's own signs, so the pieces go by another name.
+    let mut special = |name: &str, (text, id): (String, u32)| {
+        let token = SpecialToken::new(name.to_owned(), vec![id], vec![text]);
+        token.map(|token| specials.push(token)).map_err(TokenizerError::Build)
+    };
+    if let Some(token) = before {
+        pieces.insert(0, "bos");
+        special("bos", token)?;
+    }
+    if let Some(token) = behind {
+        pieces.push("eos");
+        special("eos", token)?;
+    }
+    TemplateProcessing::builder()
+        .try_single(pieces)
+        .map_err(|what: String| TokenizerError::Build(what.into()))?
+        .special_tokens(specials)
+        .build()
+        .map_err(|error| TokenizerError::Build(error.into()))
 }

@@ -37,7 +37,7 @@ pub enum Command {
     Doctor,
     /// Time training and evaluation steps of a given shape on a backbone.
     Bench(BenchArgs),
-    /// Tell the memory of a training step of a given shape, from the backbone's headers alone.
+    /// Tell the memory of a step, or what becomes of a backbone's tensors, from headers alone.
     Estimate(EstimateArgs),
 }
 
@@ -379,10 +379,15 @@ pub struct ShapeArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example: ptune estimate --batch 32 --length 64")]
+#[command(after_help = "Examples:\n  ptune estimate --batch 32 --length 64\n  \
+    ptune estimate --backbone path/to/model --tensors")]
 pub struct EstimateArgs {
     #[command(flatten)]
     pub shape: ShapeArgs,
+    /// Tell instead which tensors of the backbone's files are used, missing, of another shape or
+    /// left over.
+    #[arg(long)]
+    pub tensors: bool,
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,

@@ -394,3 +394,34 @@ fn a_step_takes_the_memory_that_was_told() {
     }
     assert!(totals[1] < totals[0] / 2.0, "{totals:?}");
 }
+
+#[test]
+fn estimate_tells_what_becomes_of_tensors() {
+    let folder = Folder::new();
+    let ran = folder.run("estimate --backbone tiny_llama --tensors");
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{ran}");
+    let told = folder.run("estimate --backbone tiny_llama --tensors --json").json();
+    let count = told["applied"].as_array().unwrap().len();
+    assert!(count > 10, "{told}");
+    let line = format!(
+        "tiny_llama: {count} tensors: {count} applied, 0 of another shape, 0 unused, 0 not needed; \
+         0 missing\n"
+    );
+    assert_eq!(ran.stdout, line);
+
+    // A layer less and a head that is not there: the report first, then the error.
+    let config = folder.text("tiny_llama/config.json");
+    let mut config: serde_json::Value = serde_json::from_str(&config).unwrap();
+    config["num_hidden_layers"] = 1.into();
+    config["tie_word_embeddings"] = false.into();
+    folder.write("tiny_llama/config.json", config.to_string());
+    let ran = folder.run("estimate --backbone tiny_llama --tensors");
+    assert_eq!(ran.code, Some(2), "{ran}");
+    assert!(ran.stdout.contains("  missing     lm_head.weight [97, 24]"), "{ran}");
+    assert!(ran.stdout.contains("  unused      model.layers.1.mlp.up_proj.weight"), "{ran}");
+    assert!(ran.stderr.contains("no language-model head (lm_head…)"), "{ran}");
+    assert!(ran.stderr.contains("\nhint: "), "{ran}");
+    let told = folder.run("estimate --backbone tiny_llama --tensors --json");
+    assert_eq!(told.code, Some(2), "{told}");
+    assert!(told.stdout.contains("\"missing\":[{"), "{told}");
+}

@@ -33,6 +33,7 @@ fn arguments() {
         "estimate --backbone random:hiden=64",
         "estimate --backbone random:hidden=64,layers=two",
         "estimate --backbone random:hidden=64",
+        "estimate --backbone random:hidden=64,intermediate=64,layers=1,heads=4,vocab=9 --tensors",
         "estimate --backbone random:hidden=64,intermediate=64,layers=1,heads=4,kv_heads=3,vocab=9",
         "fetch smollm-135m",
     ];
@@ -127,6 +128,10 @@ fn arguments() {
     $ estimate --backbone random:hidden=64
     error: --backbone random:hidden=64: intermediate is missing
     hint: random:hidden=2048,intermediate=8192,layers=24,heads=32,vocab=49152 or random:family=bert,hidden=768,intermediate=3072,layers=12,heads=12,vocab=28996
+
+    $ estimate --backbone random:hidden=64,intermediate=64,layers=1,heads=4,vocab=9 --tensors
+    error: --tensors: random:hidden=64,intermediate=64,layers=1,heads=4,vocab=9 has no files
+    hint: name a folder, a .gguf file or a backbone of `ptune fetch`
 
     $ estimate --backbone random:hidden=64,intermediate=64,layers=1,heads=4,kv_heads=3,vocab=9
     error: random: 4 heads do not divide 64 into even widths, or 3 key heads not 4 heads

@@ -175,6 +175,53 @@ pub enum SourceError {
         source: TokenizerError,
     },
 
+    /// A folder's tokenizer is for a class that is not built in.
+    #[error(
+        "{}: tokenizer_class {found:?} without a tokenizer.json; known: {known}{}\n  hint: in \
+         transformers, AutoTokenizer.from_pretrained(…).save_pretrained(…) writes tokenizer.json, \
+         which describes any tokenizer", folder.display(), nearest_hint(nearest.as_deref())
+    )]
+    TokenizerClass {
+        /// The model's folder.
+        folder: PathBuf,
+        /// The class.
+        found: String,
+        /// Classes that are built in.
+        known: String,
+        /// The most similar of them.
+        nearest: Option<String>,
+    },
+
+    /// Nothing says what a folder's vocabulary is for.
+    #[error(
+        "{}: no tokenizer.json, and neither tokenizer_class nor model_type {family:?} says what its \
+         vocabulary is for\n  hint: name transformers' class as tokenizer_class in \
+         tokenizer_config.json, or write tokenizer.json with save_pretrained", folder.display()
+    )]
+    TokenizerUnknown {
+        /// The model's folder.
+        folder: PathBuf,
+        /// Its `model_type`.
+        family: String,
+    },
+
+    /// A folder has another tokenizer's files than its class is read from.
+    #[error(
+        "{}: {class} is read from {expected}; found {found}\n  hint: name the class that the files \
+         are for as tokenizer_class in tokenizer_config.json, or write tokenizer.json with \
+         save_pretrained", folder.display()
+    )]
+    TokenizerFiles {
+        /// The model's folder.
+        folder: PathBuf,
+        /// transformers' class.
+        class: &'static str,
+        /// Its files.
+        expected: &'static str,
+        /// Files of tokenizers that are there.
+        found: String,
+    },
+
     /// There is no tensor of that name.
     #[error("{} has no tensor {name}{}", path.display(), nearest_hint(nearest.as_deref()))]
     MissingTensor {

@@ -1,7 +1,6 @@
-//! A Hugging Face folder: config.json, tokenizer.json or vocab.txt, and weights in one or several
-//! safetensors files or PyTorch checkpoints.
+//! A Hugging Face folder: config.json, a tokenizer's files, and weights in one or several safetensors
+//! files or PyTorch checkpoints.
 
-use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -10,13 +9,10 @@ use serde_json::{Map, Value};
 use super::identity::sha256_of_parts;
 use super::pytorch::PytorchWeights;
 use super::safetensors::SafetensorsWeights;
-use super::{Identity, Source, SourceError, Weights, word_pieces};
+use super::{Identity, Source, SourceError, Weights, hf_tokenizer};
 use crate::tokenizer::Tokenizer;
 
 const CONFIG: &str = "config.json";
-const TOKENIZER: &str = "tokenizer.json";
-const VOCAB: &str = "vocab.txt";
-const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 const WEIGHTS: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
 const PYTORCH: &str = "pytorch_model.bin";
@@ -40,25 +36,20 @@ pub(super) fn open(folder: &Path) -> Result<Source, SourceError> {
         }
     };
     let (weights, sha256) = weights(folder, &config_bytes)?;
-    let tokenizer = tokenizer(folder)?;
+    let tokenizer = hf_tokenizer::tokenizer(folder, &config)?;
     let identity =
         Identity { family, file: folder.file_name().unwrap_or(folder.as_os_str()).into(), sha256 };
     let config_file = folder.join(CONFIG);
     Ok(Source { config, config_file, weights, tokenizer, identity })
 }
 
-/// The tokenizer: tokenizer.json before anything else.
-fn tokenizer(folder: &Path) -> Result<Tokenizer, SourceError> {
-    let config = tokenizer_config(folder)?;
-    let names = special_names(&config);
-    let (file, tokenizer) = if folder.join(VOCAB).is_file() && !folder.join(TOKENIZER).is_file() {
-        let vocab = String::from_utf8(read(folder, VOCAB)?)
-            .map_err(|_| SourceError::NotText { path: folder.join(VOCAB) })?;
-        (VOCAB, word_pieces::tokenizer(&vocab, &config, &names))
-    } else {
-        (TOKENIZER, Tokenizer::from_json(&read(folder, TOKENIZER)?, &names))
-    };
-    tokenizer.map_err(|source| SourceError::Tokenizer { path: folder.join(file), source })
+/// The tokenizer of a folder that has a config.json, whatever weights it has.
+///
+/// # Errors
+/// A file that is missing or damaged, by name.
+pub(super) fn tokenizer(folder: &Path) -> Result<Tokenizer, SourceError> {
+    let config = object(&folder.join(CONFIG), &read(folder, CONFIG)?)?;
+    hf_tokenizer::tokenizer(folder, &config)
 }
 
 /// The weights and, with the config, what identifies them: safetensors before anything else.
@@ -85,7 +76,7 @@ fn weights(folder: &Path, config: &[u8]) -> Result<(Box<dyn Weights>, String), S
 }
 
 /// A file that the folder must have.
-fn read(folder: &Path, file: &'static str) -> Result<Vec<u8>, SourceError> {
+pub(super) fn read(folder: &Path, file: &'static str) -> Result<Vec<u8>, SourceError> {
     let path = folder.join(file);
     fs::read(&path).map_err(|source| match source.kind() {
         std::io::ErrorKind::NotFound => {
@@ -96,7 +87,7 @@ fn read(folder: &Path, file: &'static str) -> Result<Vec<u8>, SourceError> {
 }
 
 /// A JSON object.
-fn object(path: &Path, bytes: &[u8]) -> Result<Map<String, Value>, SourceError> {
+pub(super) fn object(path: &Path, bytes: &[u8]) -> Result<Map<String, Value>, SourceError> {
     serde_json::from_slice(bytes)
         .map_err(|source| SourceError::Json { path: path.to_path_buf(), source })
 }
@@ -131,21 +122,4 @@ fn shards(folder: &Path, index: &'static str) -> Result<Vec<PathBuf>, SourceErro
             Ok(file)
         })
         .collect()
-}
-
-/// The keys of tokenizer_config.json, if there is one.
-fn tokenizer_config(folder: &Path) -> Result<Map<String, Value>, SourceError> {
-    let path = folder.join(TOKENIZER_CONFIG);
-    if path.is_file() { object(&path, &read(folder, TOKENIZER_CONFIG)?) } else { Ok(Map::new()) }
-}
-
-/// Texts of special tokens by role (`mask_token`).
-///
-/// A token stands there as a string, or as an object with its `content`.
-fn special_names(config: &Map<String, Value>) -> HashMap<String, String> {
-    let text = |value: &Value| {
-        value.as_str().or_else(|| value.get("content")?.as_str()).map(str::to_owned)
-    };
-    let roles = config.iter().filter(|(role, _)| role.ends_with("_token"));
-    roles.filter_map(|(role, value)| Some((role.clone(), text(value)?))).collect()
 }

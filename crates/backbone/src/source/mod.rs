@@ -14,12 +14,12 @@ mod error;
 pub mod fetch;
 pub mod gguf;
 mod hf_dir;
+mod hf_tokenizer;
 mod identity;
 mod mapped;
 mod names;
 mod pytorch;
 mod safetensors;
-mod word_pieces;
 
 use std::path::{Path, PathBuf};
 
@@ -29,6 +29,8 @@ use serde_json::{Map, Value};
 pub use dtype::Dtype;
 pub use error::SourceError;
 pub(crate) use error::{nearest, nearest_hint};
+pub use hf_tokenizer::TokenizerKind;
+pub(crate) use hf_tokenizer::check_charsmaps;
 pub use identity::Identity;
 pub(crate) use names::resolve;
 
@@ -97,7 +99,8 @@ pub trait Weights: Send + Sync {
 }
 
 /// Opens a backbone: a folder with `config.json`, `model.safetensors` (or its shards and their
-/// index) and `tokenizer.json`, a `.gguf` file, or a folder that holds exactly one `.gguf` file.
+/// index, or `pytorch_model.bin`) and `tokenizer.json` (or the files of an older tokenizer), a `.gguf`
+/// file, or a folder that holds exactly one `.gguf` file.
 ///
 /// # Errors
 /// Every [`SourceError`] names the file; those about a header name the byte as well.
@@ -124,6 +127,18 @@ pub fn open(path: &Path) -> Result<Source, SourceError> {
             first: first.clone(),
             second: second.clone(),
         }),
+    }
+}
+
+/// The tokenizer of a backbone alone; a folder with a `config.json` needs no weights for it.
+///
+/// # Errors
+/// As [`open`].
+pub fn tokenizer(path: &Path) -> Result<Tokenizer, SourceError> {
+    if path.join("config.json").is_file() {
+        hf_dir::tokenizer(path)
+    } else {
+        Ok(open(path)?.tokenizer)
     }
 }
 

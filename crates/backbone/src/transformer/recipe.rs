@@ -384,4 +384,26 @@ impl Description {
         numbers.retain(|(name, _)| seen.insert(*name));
         numbers
     }
+
+    /// Every tensor with its shape in the file, each once: embeddings first.
+    pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
+        let matrix =
+            |linear: &LinearRecipe| (linear.weight.clone(), linear.weight_shape().to_vec());
+        let numbers = self.numbers().into_iter().map(|(name, shape)| (name.to_owned(), shape));
+        let all = [matrix(&self.embeddings)].into_iter().chain(self.matrices().map(matrix));
+        // Parts of one tensor name it each.
+        let mut seen = HashSet::new();
+        all.chain(numbers).filter(|(name, _)| seen.insert(name.clone())).collect()
+    }
+
+    /// Names of the tensors that only the head needs; none where it is the embeddings.
+    pub fn head_tensors(&self) -> Vec<&str> {
+        let transform =
+            self.transform.iter().flat_map(|TransformRecipe { dense, norm, .. }| {
+                let biases = dense.bias.iter().chain(&norm.bias);
+                [&dense.weight, &norm.gain].into_iter().chain(biases)
+            });
+        let head = self.head.iter().map(|head| &head.weight);
+        transform.chain(head).chain(&self.head_bias).map(String::as_str).collect()
+    }
 }

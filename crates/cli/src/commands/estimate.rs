@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use backbone::{Memory, Options, registry};
+use backbone::{Memory, Options, TensorReport, registry};
 use serde_json::json;
 
 use super::bench::{check_length, random_sizes, shape};
 use super::open::{self, Fetching};
 use crate::args::EstimateArgs;
-use crate::exit::Outcome;
+use crate::exit::{Hinted, Outcome};
 
 /// Tells the memory of a training step without loading a weight.
 pub fn run(args: &EstimateArgs) -> anyhow::Result<Outcome> {
+    if args.tensors {
+        return tensors(args);
+    }
     let shape = shape(&args.shape, 1)?;
     let fetching = Fetching { offline: args.shape.offline, quiet: args.json, interrupt: None };
     let options = Options::default();
@@ -57,5 +60,68 @@ pub fn run(args: &EstimateArgs) -> anyhow::Result<Outcome> {
             writeln!(out, "  {part:<26} {:>6.2} GB", bytes as f64 / 1e9)?;
         }
     }
+    Ok(Outcome::Done)
+}
+
+/// Tells what becomes of every tensor, and then whether a backbone can be made of them.
+fn tensors(args: &EstimateArgs) -> anyhow::Result<Outcome> {
+    let source = &args.shape.backbone;
+    if random_sizes(source)?.is_some() {
+        return Err(Hinted {
+            message: format!("--tensors: {source} has no files"),
+            hint: "name a folder, a .gguf file or a backbone of `ptune fetch`".to_owned(),
+        }
+        .into());
+    }
+    let fetching = Fetching { offline: args.shape.offline, quiet: args.json, interrupt: None };
+    let (report, checked) = registry::tensors(&open::locate(source, fetching)?)?;
+    let mut out = std::io::stdout().lock();
+    let TensorReport { applied, missing, misshapen, unused, not_needed, .. } = &report;
+    if args.json {
+        let missing: Vec<_> = missing
+            .iter()
+            .map(|tensor| json!({ "name": tensor.name, "shape": tensor.shape, "nearest": tensor.nearest }))
+            .collect();
+        let misshapen: Vec<_> = misshapen
+            .iter()
+            .map(|tensor| json!({ "name": tensor.name, "expected": tensor.expected, "found": tensor.found }))
+            .collect();
+        let told = json!({
+            "applied": applied, "missing": missing, "misshapen": misshapen, "unused": unused,
+            "not_needed": not_needed,
+        });
+        writeln!(out, "{told}")?;
+    } else {
+        writeln!(
+            out,
+            "{source}: {} tensors: {} applied, {} of another shape, {} unused, {} not needed; {} missing",
+            report.total(),
+            applied.len(),
+            misshapen.len(),
+            unused.len(),
+            not_needed.len(),
+            missing.len()
+        )?;
+        for tensor in misshapen {
+            let (expected, found) = (&tensor.expected, &tensor.found);
+            writeln!(
+                out,
+                "  shape       {}: {expected:?} by the config, found {found:?}",
+                tensor.name
+            )?;
+        }
+        for tensor in missing {
+            let nearest = tensor.nearest.as_ref().map(|name| format!("; the nearest is {name}"));
+            let nearest = nearest.unwrap_or_default();
+            writeln!(out, "  missing     {} {:?}{nearest}", tensor.name, tensor.shape)?;
+        }
+        for name in unused {
+            writeln!(out, "  unused      {name}")?;
+        }
+        for name in not_needed {
+            writeln!(out, "  not needed  {name}")?;
+        }
+    }
+    checked?;
     Ok(Outcome::Done)
 }

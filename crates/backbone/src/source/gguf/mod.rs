@@ -30,6 +30,7 @@ pub use config::ArchitectureError;
 pub use cursor::{GgufError, GgufProblem};
 pub use header::{Header, TensorInfo};
 pub use value::{Array, Metadata, Value};
+pub(super) use vocabulary::{QWEN2, joins, pre_tokenizer};
 pub use vocabulary::{Splitting, splitting};
 
 use super::identity::sha256_of_parts;

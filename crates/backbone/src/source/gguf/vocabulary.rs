@@ -13,12 +13,11 @@ use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
-use tokenizers::processors::template::TemplateProcessing;
 use tokenizers::{AddedToken, SplitDelimiterBehavior};
 
 use super::value::{Metadata, Value};
 use crate::source::error::nearest;
-use crate::tokenizer::{Tokenizer, TokenizerError};
+use crate::tokenizer::{Tokenizer, TokenizerError, surround};
 
 /// `llama_token_type` of llama.cpp: a token that stands for no text, such as `<|im_start|>`.
 const CONTROL: i64 = 3;
@@ -44,7 +43,7 @@ const LLAMA3: Splitting = Splitting::Pattern {
     ignore_merges: true,
 };
 
-const QWEN2: Splitting = Splitting::Pattern {
+pub const QWEN2: Splitting = Splitting::Pattern {
     regex: r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
     ignore_merges: false,
 };
@@ -117,7 +116,8 @@ pub(super) fn tokenizer(metadata: &Metadata<'_>) -> Result<Tokenizer, TokenizerE
         .then_some(ids.eos)
         .flatten();
     if prefix.is_some() || suffix.is_some() {
-        inner.with_post_processor(Some(surround(tokens, prefix, suffix)?));
+        let named = |id: Option<u32>| id.map(|id| (tokens[id as usize].to_owned(), id));
+        inner.with_post_processor(Some(surround(named(prefix), named(suffix))?));
     }
     let special = SpecialTokens {
         prefix: prefix.into_iter().collect(),
@@ -133,22 +133,24 @@ fn byte_level_bpe(tokens: &[&str], merges: &[&str]) -> Result<BPE, TokenizerErro
     let vocab: Vocab =
         tokens.iter().zip(0..).map(|(token, id)| (byte_spelling(token), id)).collect();
     let mut pairs = Merges::with_capacity(merges.len());
-    let mut merged = String::new();
     for (index, merge) in merges.iter().enumerate() {
-        let known = merge.split_once(' ').filter(|(left, right)| {
-            merged.clear();
-            merged.push_str(left);
-            merged.push_str(right);
-            // Checked here in full: `BPE` would panic over a result longer than any token.
-            [*left, *right, merged.as_str()].iter().all(|&token| vocab.contains_key(token))
-        });
-        let (left, right) = known.ok_or_else(|| TokenizerError::BadMerge {
+        let pair = joins(merge, &vocab).ok_or_else(|| TokenizerError::BadMerge {
             index,
             merge: merge.chars().take(80).collect(),
         })?;
-        pairs.push((left.to_owned(), right.to_owned()));
+        pairs.push(pair);
     }
     BPE::builder().vocab_and_merges(vocab, pairs).build().map_err(TokenizerError::Build)
+}
+
+/// The two parts of a merge, if they and what they join to are tokens.
+///
+/// Checked in full: `BPE` would panic over a result longer than any token.
+pub fn joins(merge: &str, vocab: &Vocab) -> Option<(String, String)> {
+    let (left, right) = merge.split_once(' ')?;
+    let joined = format!("{left}{right}");
+    let known = [left, right, joined.as_str()].iter().all(|&token| vocab.contains_key(token));
+    known.then(|| (left.to_owned(), right.to_owned()))
 }
 
 /// A token in the byte-level alphabet; one that is written in other characters, as some
@@ -179,7 +181,8 @@ static BYTES: LazyLock<[char; 256]> = LazyLock::new(|| {
 
 static ALPHABET: LazyLock<HashSet<char>> = LazyLock::new(|| BYTES.iter().copied().collect());
 
-fn pre_tokenizer(splitting: Splitting) -> Result<(PreTokenizerWrapper, bool), TokenizerError> {
+/// What splits text, and whether a piece that is a token is taken whole.
+pub fn pre_tokenizer(splitting: Splitting) -> Result<(PreTokenizerWrapper, bool), TokenizerError> {
     match splitting {
         Splitting::Gpt2 => Ok((ByteLevel::new(false, true, true).into(), false)),
         Splitting::Pattern { regex, ignore_merges } => {
@@ -279,38 +282,6 @@ fn tokens_of_type(
         _ => false,
     };
     Ok((0..).zip(types).filter(|(_, value)| is_wanted(value.clone())).map(|(id, _)| id).collect())
-}
-
-/// The post-processor that opens and closes a sequence.
-fn surround(
-    tokens: &[&str],
-    prefix: Option<u32>,
-    suffix: Option<u32>,
-) -> Result<TemplateProcessing, TokenizerError> {
-    let refused = |what: String| TokenizerError::Build(what.into());
-    let named = |id: u32| (tokens[id as usize].to_owned(), id);
-    // A token's text could hold the template's own signs, so the pieces go by number.
-    let special = |name: &str, id: u32| {
-        let (text, id) = named(id);
-        tokenizers::processors::template::SpecialToken::new(name.to_owned(), vec![id], vec![text])
-            .map_err(TokenizerError::Build)
-    };
-    let mut pieces = vec!["$A"];
-    let mut specials = Vec::new();
-    if let Some(id) = prefix {
-        pieces.insert(0, "bos");
-        specials.push(special("bos", id)?);
-    }
-    if let Some(id) = suffix {
-        pieces.push("eos");
-        specials.push(special("eos", id)?);
-    }
-    TemplateProcessing::builder()
-        .try_single(pieces)
-        .map_err(refused)?
-        .special_tokens(specials)
-        .build()
-        .map_err(|error| TokenizerError::Build(error.into()))
 }
 
 fn text<'a>(metadata: &Metadata<'a>, key: &'static str) -> Result<Option<&'a str>, TokenizerError> {
