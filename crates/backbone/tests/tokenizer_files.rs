@@ -114,6 +114,30 @@ fn special_tokens_are_as_the_files_say() {
     assert_ne!(lower, upper);
 }
 
+/// transformers: `AutoTokenizer.from_pretrained` of such a folder.
+#[test]
+fn letters_are_lowered_as_the_config_says_whatever_tokenizer_json_says() {
+    let cased = source::tokenizer(&folder("tokenizers").join("bert")).unwrap();
+    let json = cased.to_json().unwrap();
+    let pieces = |config: Value| -> Vec<String> {
+        let config = config.to_string();
+        let files: &[(&str, &[u8])] =
+            &[("tokenizer.json", json.as_bytes()), ("tokenizer_config.json", config.as_bytes())];
+        let tokenizer = source::tokenizer(copy("bert", files).path()).unwrap();
+        let ids = tokenizer.ids("Oslo Is");
+        ids.into_iter().map(|id| tokenizer.token(id).unwrap()).collect()
+    };
+    let (whole, lowered) = (["Oslo", "Is"], ["o", "##s", "##lo", "is"]);
+    assert_eq!(pieces(json!({})), whole);
+    assert_eq!(pieces(json!({ "do_lower_case": true })), lowered);
+    assert_eq!(
+        pieces(json!({ "do_lower_case": true, "tokenizer_class": "BertTokenizerFast" })),
+        lowered
+    );
+    let generic = json!({ "do_lower_case": true, "tokenizer_class": "PreTrainedTokenizerFast" });
+    assert_eq!(pieces(generic), whole);
+}
+
 #[test]
 fn special_tokens_that_contradict_the_vocabulary_are_named() {
     let files: &[(&str, &[u8])] = &[("added_tokens.json", b"{\"<sep>\": 999}")];

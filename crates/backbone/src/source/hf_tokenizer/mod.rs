@@ -57,7 +57,17 @@ pub(super) fn tokenizer(
     };
     if is_there(&TOKENIZER) || found.is_empty() {
         let json = read(folder, TOKENIZER)?;
-        return Tokenizer::from_json(&json, &declared.names()).map_err(refused(TOKENIZER));
+        let tokenizer = Tokenizer::from_json(&json, &declared.names());
+        if !is_bert(config, &declared)? {
+            return tokenizer.map_err(refused(TOKENIZER));
+        }
+        // For these classes transformers believes tokenizer_config.json.
+        let lowercase = declared.flag("do_lower_case")?;
+        let chinese = declared.flag("tokenize_chinese_chars")?;
+        let accents = declared.flag("strip_accents")?;
+        return tokenizer
+            .and_then(|tokenizer| tokenizer.with_bert_cleaning(lowercase, chinese, accents))
+            .map_err(refused(TOKENIZER));
     }
     let kind = kind(folder, config, &declared)?;
     let around = around(kind, &declared)?;
@@ -115,6 +125,16 @@ pub(super) fn tokenizer(
             finish(inner, kind, &declared, around, whole).map_err(refused(file))
         }
     }
+}
+
+/// Whether a folder with a tokenizer.json is for a class that cleans text as BERT does.
+fn is_bert(config: &Map<String, Value>, declared: &Declared) -> Result<bool, SourceError> {
+    let family = config.get("model_type").and_then(Value::as_str).unwrap_or_default();
+    let kind = match declared.class()? {
+        Some(class) => TokenizerKind::of_class(&class).unwrap_or_default(),
+        None => crate::registry::tokenizer_kind(family),
+    };
+    Ok(kind == Some(TokenizerKind::WordPiece))
 }
 
 /// Which kind of tokenizer a folder is for.
