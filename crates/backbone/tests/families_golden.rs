@@ -7,6 +7,7 @@ use backbone::{Memory, Options, Precision};
 use burn::tensor::{Device, Tensor};
 use common::*;
 use ptuning_core::language_model::{LanguageModel, Layout};
+use serde_json::json;
 
 const MASKED: [&str; 9] = [
     "tiny_albert",
@@ -189,6 +190,37 @@ fn an_example_may_answer_several_times() {
             }
         }
     }
+}
+
+#[test]
+fn a_t5_is_the_same_however_its_config_says_it() {
+    let (name, device) = ("tiny_t5_v1_1", Device::flex());
+    let scores = |lm: &dyn LanguageModel| {
+        let embeddings = packed(&golden(name)["embeddings"], &device);
+        values(lm.head(lm.encode(embeddings, &golden_layout(lm))))
+    };
+    let expected = scores(load(name, &device).model.as_ref());
+    let config = std::fs::read(folder(name).join("config.json")).unwrap();
+    let config: serde_json::Value = serde_json::from_slice(&config).unwrap();
+    let says = |changes: serde_json::Value| {
+        let copy = tempfile::tempdir().unwrap();
+        for file in ["model.safetensors", "tokenizer.json"] {
+            std::fs::copy(folder(name).join(file), copy.path().join(file)).unwrap();
+        }
+        let mut config = config.clone();
+        config.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        std::fs::write(copy.path().join("config.json"), config.to_string()).unwrap();
+        scores(backbone::load(copy.path(), &device).unwrap().model.as_ref())
+    };
+    // As transformers 5 saves it: tied in word, its head in the file, and no scale.
+    let saved_again = json!({ "tie_word_embeddings": true, "scale_decoder_outputs": false });
+    assert_eq!(says(saved_again), expected);
+    // mT5 is v1.1 with other words, and never scales.
+    assert_eq!(says(json!({ "model_type": "mt5" })), expected);
+    assert_eq!(says(json!({ "model_type": "mt5", "tie_word_embeddings": true })), expected);
+    // v1.0 reads the same numbers otherwise.
+    let scaled = says(json!({ "tie_word_embeddings": true, "scale_decoder_outputs": true }));
+    assert_ne!(scaled, expected);
 }
 
 #[test]

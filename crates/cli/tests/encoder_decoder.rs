@@ -55,6 +55,26 @@ fn a_t5_trains_in_every_way_to_the_same_losses() {
 }
 
 #[test]
+fn words_at_the_start_have_the_space_that_the_template_writes() {
+    let folder = Folder::new();
+    folder.copy_model("tiny_t5", "tiny_t5");
+    folder.write("sentinel.toml", CONFIG);
+    let line = "train --config sentinel.toml --quiet --set train.epochs=1";
+    // An answer in front of everything is a word with its space only behind one.
+    let ran = folder.run(&format!("{line} --set 'template.text=\"[z] capital [x] [h:1]\"'"));
+    assert_eq!(ran.code, Some(2), "{ran}");
+    assert!(ran.stderr.contains("6 have an answer of several tokens"), "{ran}");
+    let ran = folder.run(&format!("{line} --set 'template.text=\" [z] capital [x] [h:1]\"'"));
+    assert_eq!(ran.code, Some(0), "{ran}");
+    let inspected = folder.run("inspect runs/sentinel --format json").json();
+    let tokens = inspected["encoding"].as_array().unwrap().iter().map(|row| &row["token"]);
+    let tokens: Vec<_> = tokens.filter_map(serde_json::Value::as_str).collect();
+    let country = tokens[2];
+    assert!(country.starts_with('▁'), "{tokens:?}");
+    assert_eq!(tokens, ["<extra_id_0>", "▁capital", country, "h_0", "</s>"]);
+}
+
+#[test]
 fn an_estimate_counts_encoder_and_decoder() {
     let folder = Folder::new();
     folder.copy_model("tiny_t5", "tiny_t5");
