@@ -125,13 +125,14 @@ impl TensorReport {
         let head = description.head_tensors();
         let is_missing = |name: &&str| self.missing.iter().any(|missing| missing.name == *name);
         if !head.is_empty() && head.iter().all(|name| is_missing(name)) {
-            return Err(self.no_head(&head, description.objective, saved));
+            return Err(self.no_head(&head, description, saved));
         }
         Err(LoadError::Tensors(Box::new(self.clone())))
     }
 
-    fn no_head(&self, head: &[&str], objective: Objective, saved: Option<&str>) -> LoadError {
-        let (kind, ending) = match objective {
+    fn no_head(&self, head: &[&str], description: &Description, saved: Option<&str>) -> LoadError {
+        let (kind, ending) = match description.objective {
+            _ if description.decoder.is_some() => ("language-model", "ForConditionalGeneration"),
             Objective::Masked => ("masked-LM", "ForMaskedLM"),
             Objective::Causal => ("language-model", "ForCausalLM"),
         };

@@ -29,7 +29,11 @@ fn check(model: &str, cases: &[(&str, Value, &str)]) {
     for (key, value, expected) in cases {
         let error = load_with(model, key, value.clone());
         assert!(error.contains(expected), "{key}: {error}");
-        let file = if error.contains("tensor '") { "model.safetensors" } else { "config.json" };
+        let file = if error.contains("tensor '") || error.contains("head (") {
+            "model.safetensors"
+        } else {
+            "config.json"
+        };
         assert!(error.contains(file), "{key}: {error}");
     }
 }
@@ -76,7 +80,7 @@ fn contradictions_are_named() {
         ),
         ("relative_attention_max_distance", json!(4), "tell no distances apart"),
         ("decoder_start_token_id", json!(97), "token 97, which the decoder begins with"),
-        ("tie_word_embeddings", json!(false), "no tensor 'lm_head.weight'"),
+        ("tie_word_embeddings", json!(false), "no language-model head (lm_head…)"),
         ("model_type", json!("t6"), "the nearest is 't5'"),
     ];
     check("tiny_t5", &cases);

@@ -129,7 +129,9 @@ fn check(what: &str, tokenizer: &Tokenizer, golden: &Golden) {
     for (word, &expected) in &golden.answers {
         assert_eq!(single_token(word, &bound, tokenizer), Some(expected), "{what}: {word}");
         // What stands before the answer is what stands before it in the sentence.
-        let sentence = tokenizer.ids(&format!("The capital of Norway is {word} today"));
+        let space = if tokenizer.opens_with_space() { " " } else { "" };
+        let sentence = format!("{space}The capital of Norway is {word} today");
+        let sentence = tokenizer.ids(&sentence);
         let encoded = bound.encode(&fields, tokenizer).unwrap();
         let end = encoded.answer + usize::from(objective == Objective::Causal);
         let before = &encoded.ids[golden.prefix.len()..end];

@@ -190,6 +190,12 @@ pub trait Tokenize: Send + Sync {
     /// The special tokens.
     fn special(&self) -> &SpecialTokens;
 
+    /// Whether a sequence's text begins with a space that nobody wrote, as the tokenizer was trained to
+    /// have it (Llama 1 and 2, newer T5). [`encode`](Self::encode) adds none; a template does.
+    fn opens_with_space(&self) -> bool {
+        false
+    }
+
     /// Ids of a text, spans dropped.
     fn ids(&self, text: &str) -> Vec<u32> {
         self.encode(text).into_iter().map(|token| token.id).collect()

@@ -5,7 +5,7 @@ mod common;
 use common::{Words, fields};
 use ptuning_core::language_model::{Objective, Tokenize};
 use ptuning_core::template::{
-    BindError, BoundTemplate, EncodeError, Part, Template, TemplateErrorKind as Kind,
+    BindError, BoundTemplate, EncodeError, Part, Row, Template, TemplateErrorKind as Kind,
 };
 
 fn bind(text: &str, tokenizer: &Words) -> BoundTemplate {
@@ -107,6 +107,42 @@ fn white_space_before_the_answer_is_the_answers() {
     assert_eq!(words.decode(&encoded.ids), "The capital of Japan is");
     assert_eq!(spaced.answer_text("Tokyo"), " Tokyo");
     assert_eq!(bind("[x] ([z]", &words).answer_text("Tokyo"), "Tokyo");
+}
+
+/// Tokens of an example, virtual ones as `h`.
+fn tokens(template: &BoundTemplate, tokenizer: &Words) -> Vec<String> {
+    let encoded = template.encode(&fields(&[("x", "Britain")]), tokenizer).unwrap();
+    let token = |row| match row {
+        Row::Token(id) => tokenizer.token(id).unwrap(),
+        Row::Virtual(_) => "h".to_owned(),
+    };
+    encoded.rows().map(token).collect()
+}
+
+#[test]
+fn a_tokenizer_that_opens_with_a_space_has_it_before_the_first_text_alone() {
+    let words = Words::masked().opening();
+    for (template, expected) in [
+        ("capital [x] is [z]", &["[CLS]", " capital", " Britain", " is", "[MASK]", "[SEP]"][..]),
+        (" capital [x] is [z]", &["[CLS]", " capital", " Britain", " is", "[MASK]", "[SEP]"]),
+        ("[x] is [z]", &["[CLS]", " Britain", " is", "[MASK]", "[SEP]"]),
+        ("[h:1][x] is [z]", &["[CLS]", "h", "Britain", " is", "[MASK]", "[SEP]"]),
+        ("[z] is [x]", &["[CLS]", "[MASK]", " is", " Britain", "[SEP]"]),
+    ] {
+        assert_eq!(tokens(&bind(template, &words), &words), expected, "{template}");
+    }
+    // The space belongs to the word behind it: a subject that comes first is no fixed word.
+    let bound = bind("[x] is [z]", &words);
+    let encoded = bound.encode(&fields(&[("x", "Britain")]), &words).unwrap();
+    assert_eq!(encoded.text[0].part, Part::Input("x".to_owned()));
+    assert_eq!(
+        (encoded.text[0].positions.clone(), encoded.text[1].positions.clone()),
+        (1..2, 2..3)
+    );
+    assert_eq!(bind("[z] is [x]", &words).answer_text("London"), " London");
+    assert_eq!(bind("[z] is [x]", &Words::masked()).answer_text("London"), "London");
+    let causal = Words::causal().opening();
+    assert_eq!(tokens(&bind("capital [x] [z]", &causal), &causal), [" capital", " Britain"]);
 }
 
 #[test]

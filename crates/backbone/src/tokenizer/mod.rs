@@ -21,8 +21,8 @@ pub use error::TokenizerError;
 /// with `add_special_tokens=False`; none is added.
 ///
 /// No space is put in front of a text: a template is encoded piece by piece, and a piece begins with a
-/// space only where the template has one. Where transformers would put one (Llama 1 and 2), a template
-/// that begins with a space gives its ids. Tokenizers that split at white space first (WordPiece, and the
+/// space only where the template has one. Where transformers would put one (Llama 1 and 2, newer T5),
+/// [`opens_with_space`](Tokenize::opens_with_space) says so, and a template does. Tokenizers that split at white space first (WordPiece, and the
 /// SentencePiece unigram models of ALBERT, T5 and XLM-RoBERTa) know no difference between a word with
 /// a space in front and one without: each word of theirs is a whole word, wherever a piece begins.
 #[derive(Clone)]
@@ -30,6 +30,8 @@ pub struct Tokenizer {
     /// Without post-processor, truncation and padding, which would change the text or its spans.
     inner: tokenizers::Tokenizer,
     post_processor: Option<PostProcessorWrapper>,
+    /// Its rules as they were, where those that put a space before a text were taken out.
+    spacing: Option<(Option<NormalizerWrapper>, Option<PreTokenizerWrapper>)>,
     special: SpecialTokens,
     vocab_size: usize,
 }
@@ -46,13 +48,13 @@ impl Tokenizer {
     ) -> Result<Self, TokenizerError> {
         inner.with_padding(None);
         inner.with_truncation(None).map_err(TokenizerError::Build)?;
-        keep_text_as_it_is(&mut inner)?;
+        let spacing = keep_text_as_it_is(&mut inner)?;
         let post_processor = inner.get_post_processor().cloned();
         inner.with_post_processor(None::<PostProcessorWrapper>);
         // After this the models can only fail by a missing unknown token, which these need.
         inner.encode("a \u{2603} \u{10ffff}", false).map_err(TokenizerError::Encode)?;
         let vocab_size = inner.get_vocab_size(true);
-        Ok(Self { inner, post_processor, special, vocab_size })
+        Ok(Self { inner, post_processor, spacing, special, vocab_size })
     }
 
     /// A tokenizer from the bytes of a tokenizer.json.
@@ -109,6 +111,10 @@ impl Tokenizer {
     pub fn to_json(&self) -> Result<String, TokenizerError> {
         let mut whole = self.inner.clone();
         whole.with_post_processor(self.post_processor.clone());
+        if let Some((normalizer, pre_tokenizer)) = self.spacing.clone() {
+            whole.with_normalizer(normalizer).map_err(TokenizerError::Build)?;
+            whole.with_pre_tokenizer(pre_tokenizer);
+        }
         whole.to_string(false).map_err(TokenizerError::Build)
     }
 
@@ -154,6 +160,10 @@ impl Tokenize for Tokenizer {
         &self.special
     }
 
+    fn opens_with_space(&self) -> bool {
+        self.spacing.is_some()
+    }
+
     fn ids(&self, text: &str) -> Vec<u32> {
         self.inner
             .encode_fast(text, false)
@@ -184,14 +194,23 @@ fn surroundings(inner: &tokenizers::Tokenizer) -> Result<(Vec<u32>, Vec<u32>), T
 
 /// Takes out what would put a space before the text: a template is encoded piece by piece, and a
 /// piece begins with a space only where the template has one.
-fn keep_text_as_it_is(inner: &mut tokenizers::Tokenizer) -> Result<(), TokenizerError> {
+///
+/// Gives back the rules that did so, if there were any.
+fn keep_text_as_it_is(
+    inner: &mut tokenizers::Tokenizer,
+) -> Result<Option<(Option<NormalizerWrapper>, Option<PreTokenizerWrapper>)>, TokenizerError> {
+    let before = (inner.get_normalizer().cloned(), inner.get_pre_tokenizer().cloned());
+    let ids = |inner: &tokenizers::Tokenizer| {
+        inner.encode("a", false).map(|encoding| encoding.get_ids().to_vec()).ok()
+    };
+    let with_space = ids(inner);
     let normalizer = inner.get_normalizer().cloned().and_then(without_prepend);
     if let Some(mut pre_tokenizer) = inner.get_pre_tokenizer().cloned() {
         without_prefix_space(&mut pre_tokenizer);
         inner.with_pre_tokenizer(Some(pre_tokenizer));
     }
     inner.with_normalizer(normalizer).map_err(TokenizerError::Build)?;
-    Ok(())
+    Ok((ids(inner) != with_space).then_some(before))
 }
 
 fn without_prefix_space(pre_tokenizer: &mut PreTokenizerWrapper) {

@@ -30,9 +30,12 @@ pub(super) enum TextPart {
 }
 
 /// Joins neighbouring texts and settles white space; virtual tokens are not numbered yet.
+///
+/// `opens_with_space` is whether the first text or answer of a sequence has a space in front anyhow.
 pub(super) fn pieces(
     template: &Template,
     objective: Objective,
+    opens_with_space: bool,
 ) -> Result<(Vec<Piece>, bool), BindError> {
     let mut pieces: Vec<Piece> = Vec::new();
     let mut answer_space = false;
@@ -70,6 +73,7 @@ pub(super) fn pieces(
     if objective == Objective::Causal && matches!(pieces.first(), Some(Piece::Answer)) {
         return Err(BindError::NothingBefore);
     }
+    answer_space |= opens_with_space && matches!(pieces.first(), Some(Piece::Answer));
     Ok((pieces, answer_space))
 }
 
@@ -103,7 +107,7 @@ pub(super) fn number_virtual_tokens(
             Count::Number(n) => vec![None; *n],
             Count::Words(words) => {
                 // In running text a word has a space in front, but for the very first.
-                let spaced = segment.column > 1;
+                let spaced = segment.column > 1 || tokenizer.opens_with_space();
                 let text =
                     if spaced { format!(" {}", words.trim()) } else { words.trim().to_owned() };
                 let ids = tokenizer.ids(&text);

@@ -17,7 +17,8 @@ pub type Fields = BTreeMap<String, String>;
 /// Neighbouring anchors and inputs form one text and are tokenized together, as they would be
 /// without a template. White space at the end of such a text is dropped (a lone space would become
 /// a token of its own) and, before `[z]`, becomes the space in front of the answer; white space
-/// between two slots vanishes.
+/// between two slots vanishes. A tokenizer that opens every sequence with a space
+/// ([`Tokenize::opens_with_space`]) has it in front of a template's first text.
 #[derive(Debug, Clone)]
 pub struct BoundTemplate {
     template: Template,
@@ -158,7 +159,7 @@ impl BoundTemplate {
         if objective == Objective::Masked && special.mask.is_none() {
             return Err(BindError::NoMask);
         }
-        let (pieces, answer_space) = pieces(&template, objective)?;
+        let (pieces, answer_space) = pieces(&template, objective, tokenizer.opens_with_space())?;
         let (pieces, virtual_tokens) = number_virtual_tokens(&template, pieces, tokenizer)?;
         let bound = Self {
             template,
@@ -321,7 +322,11 @@ impl BoundTemplate {
                     }
                     Objective::Causal => encoded.answer = encoded.ids.len().saturating_sub(1),
                 },
-                Piece::Text(parts) => append_text(&mut encoded, parts, texts, tokenizer),
+                Piece::Text(parts) => {
+                    let opens = encoded.ids.len() == self.special.prefix.len();
+                    let space = opens && tokenizer.opens_with_space();
+                    append_text(&mut encoded, parts, texts, space, tokenizer);
+                }
             }
         }
         if self.objective == Objective::Masked {
@@ -354,9 +359,10 @@ fn append_text(
     encoded: &mut Encoded,
     parts: &[TextPart],
     texts: &BTreeMap<&str, &str>,
+    space: bool,
     tokenizer: &dyn Tokenize,
 ) {
-    let mut joined = String::new();
+    let mut joined = if space { " ".to_owned() } else { String::new() };
     let mut ends = Vec::with_capacity(parts.len());
     for part in parts {
         joined.push_str(match part {
@@ -364,6 +370,11 @@ fn append_text(
             TextPart::Input(name, _) => texts.get(name.as_str()).copied().unwrap_or_default(),
         });
         ends.push(joined.len());
+    }
+    // One space, not two, where the template has written it.
+    if space && joined[1..].starts_with(char::is_whitespace) {
+        joined.remove(0);
+        ends.iter_mut().for_each(|end| *end -= 1);
     }
     joined.truncate(joined.trim_end().len());
     let tokens = tokenizer.encode(&joined);

@@ -12,18 +12,29 @@ use ptuning_core::language_model::{
 pub struct Words {
     known: Mutex<Vec<String>>,
     special: SpecialTokens,
+    /// Whether a sequence begins with a space of its own.
+    opens: bool,
 }
 
 impl Words {
     pub fn causal() -> Self {
-        Self { known: Mutex::new(vec!["<pad>".into()]), special: SpecialTokens::default() }
+        Self {
+            known: Mutex::new(vec!["<pad>".into()]),
+            special: SpecialTokens::default(),
+            opens: false,
+        }
+    }
+
+    /// The same, opening every sequence with a space.
+    pub fn opening(self) -> Self {
+        Self { opens: true, ..self }
     }
 
     pub fn masked() -> Self {
         let known = ["[PAD]", "[CLS]", "[SEP]", "[MASK]"].map(String::from).to_vec();
         let special =
             SpecialTokens { prefix: vec![1], suffix: vec![2], mask: Some(3), pad: Some(0) };
-        Self { known: Mutex::new(known), special }
+        Self { known: Mutex::new(known), special, opens: false }
     }
 }
 
@@ -65,6 +76,10 @@ impl Tokenize for Words {
 
     fn special(&self) -> &SpecialTokens {
         &self.special
+    }
+
+    fn opens_with_space(&self) -> bool {
+        self.opens
     }
 }
 

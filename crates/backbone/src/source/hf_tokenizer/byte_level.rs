@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use tokenizers::models::bpe::{BPE, Merges, Vocab};
 use tokenizers::normalizers::NFC;
+use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 
 use super::kind::TokenizerKind;
@@ -51,4 +52,13 @@ pub fn tokenizer(
     inner.with_pre_tokenizer(Some(pre_tokenizer));
     inner.with_decoder(Some(ByteLevel::default()));
     Ok(inner)
+}
+
+/// Puts a space in front of every text, as `add_prefix_space` asks for.
+pub fn open_with_space(inner: &mut tokenizers::Tokenizer) {
+    let Some(PreTokenizerWrapper::ByteLevel(mut bytes)) = inner.get_pre_tokenizer().cloned() else {
+        return;
+    };
+    bytes.add_prefix_space = true;
+    inner.with_pre_tokenizer(Some(bytes));
 }

@@ -102,10 +102,13 @@ pub(super) fn tokenizer(
                 return Err(misfit(&found));
             }
             let (vocab, merges) = (read(folder, VOCAB_JSON)?, text(folder, MERGES)?);
-            let inner = byte_level::tokenizer(kind, &vocab, &merges).map_err(|source| {
+            let mut inner = byte_level::tokenizer(kind, &vocab, &merges).map_err(|source| {
                 let merge = matches!(source, TokenizerError::BadMergeLine { .. });
                 refused(if merge { MERGES } else { VOCAB_JSON })(source)
             })?;
+            if declared.flag("add_prefix_space")? == Some(true) {
+                byte_level::open_with_space(&mut inner);
+            }
             finish(inner, kind, &declared, around, Vec::new()).map_err(refused(VOCAB_JSON))
         }
         TokenizerKind::Albert
