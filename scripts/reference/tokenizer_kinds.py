@@ -13,6 +13,7 @@ ids.json, for each kind:
     digits    the first four hexadecimal digits of each string's own SHA-256, to name one that differs
     prefix, suffix, mask, pad    what transformers puts around a sequence, and its ids of these tokens
     answers   for a word, the id that it has in the middle of a sentence
+    sentence  ids of that sentence up to the word, with what is put around it
 
 Ids are those of `add_special_tokens=False`. A tokenizer that puts a space in front of the whole text is
 told not to (`add_prefix_space=False`); answers are those of the tokenizer as it is. The tokenizer.json of each tiny
@@ -227,6 +228,7 @@ def describe(tok, bare, texts: list[str], short: bool = False) -> dict:
         if plain.count(word.lower()) == 1:
             found["answers"][word] = ids[plain.index(word.lower())]
     assert found["answers"], tok.convert_ids_to_tokens(ids)
+    found["sentence"] = tok(SENTENCE.split(" {}")[0]).input_ids
     return found | {"digits": digits}
 
 

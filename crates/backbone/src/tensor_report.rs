@@ -124,7 +124,7 @@ impl TensorReport {
         }
         let head = description.head_tensors();
         let is_missing = |name: &&str| self.missing.iter().any(|missing| missing.name == *name);
-        if !head.is_empty() && head.iter().all(|name| is_missing(name)) {
+        if !head.is_empty() && head.iter().all(is_missing) {
             return Err(self.no_head(&head, description, saved));
         }
         Err(LoadError::Tensors(Box::new(self.clone())))
@@ -226,10 +226,10 @@ fn is_leftover(name: &str) -> bool {
     ];
     const PARTS: [&str; 4] =
         ["pooler", "seq_relationship", "sop_classifier", "discriminator_predictions"];
-    let ends_with = |buffer: &&str| {
-        name.strip_suffix(*buffer).is_some_and(|front| front.is_empty() || front.ends_with('.'))
+    let ends_with = |buffer: &str| {
+        name.strip_suffix(buffer).is_some_and(|front| front.is_empty() || front.ends_with('.'))
     };
-    BUFFERS.iter().any(|buffer| ends_with(&buffer))
+    BUFFERS.iter().any(|buffer| ends_with(buffer))
         || name.split('.').any(|part| PARTS.contains(&part))
 }
 

@@ -42,6 +42,8 @@ struct Golden {
     pad: Option<u32>,
     #[serde(default)]
     answers: BTreeMap<String, u32>,
+    #[serde(default)]
+    sentence: Vec<u32>,
 }
 
 fn json<T: for<'a> Deserialize<'a>>(file: &str) -> T {
@@ -126,6 +128,20 @@ fn check(what: &str, tokenizer: &Tokenizer, golden: &Golden) {
     let template = Template::parse("The capital of [x] is [z]").unwrap();
     let bound = BoundTemplate::bind(template, tokenizer, objective, 512).unwrap();
     let fields = Fields::from([("x".to_owned(), "Norway".to_owned())]);
+    if !golden.sentence.is_empty() {
+        // Llama 1 and 2 open a text with a space, which is the template's to say here.
+        let space = if what == "llama" { " " } else { "" };
+        let template = Template::parse(&format!("{space}The capital of [x] is [z]")).unwrap();
+        let bound = BoundTemplate::bind(template, tokenizer, objective, 512).unwrap();
+        let mut encoded = bound.encode(&fields, tokenizer).unwrap();
+        if objective == Objective::Masked {
+            assert_eq!(Some(encoded.ids.remove(encoded.answer)), special.mask, "{what}");
+        }
+        // A causal model's answer stands where the sequence would be closed.
+        let closed = golden.suffix.len() * usize::from(objective == Objective::Causal);
+        let expected = &golden.sentence[..golden.sentence.len() - closed];
+        assert_eq!(encoded.ids, expected, "{what}");
+    }
     for (word, &expected) in &golden.answers {
         assert_eq!(single_token(word, &bound, tokenizer), Some(expected), "{what}: {word}");
         // What stands before the answer is what stands before it in the sentence.

@@ -95,7 +95,7 @@ impl Tokenizer {
         strip_accents: Option<bool>,
     ) -> Result<Self, TokenizerError> {
         if let Some(NormalizerWrapper::BertNormalizer(normalizer)) = self.inner.get_normalizer() {
-            let mut normalizer = normalizer.clone();
+            let mut normalizer = *normalizer;
             normalizer.lowercase = lowercase.unwrap_or(normalizer.lowercase);
             normalizer.handle_chinese_chars = chinese.unwrap_or(normalizer.handle_chinese_chars);
             normalizer.strip_accents = strip_accents.or(normalizer.strip_accents);
