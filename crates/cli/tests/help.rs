@@ -4,8 +4,17 @@ mod common;
 
 use common::{Folder, commands_in_help};
 
-const COMMANDS: [&str; 10] = [
-    "train", "resume", "eval", "predict", "inspect", "export", "fetch", "doctor", "bench",
+const COMMANDS: [&str; 11] = [
+    "train",
+    "resume",
+    "eval",
+    "predict",
+    "inspect",
+    "export",
+    "fetch",
+    "backbones",
+    "doctor",
+    "bench",
     "estimate",
 ];
 

@@ -102,7 +102,22 @@ fn object(path: &Path, bytes: &[u8]) -> Result<Map<String, Value>, SourceError> 
 }
 
 /// Files that the index spreads the tensors over, each once, in the order of their names.
-fn shards(folder: &Path, index: &'static str) -> Result<Vec<PathBuf>, SourceError> {
+pub(super) fn shards(folder: &Path, index: &'static str) -> Result<Vec<PathBuf>, SourceError> {
+    let names = shard_names(folder, index)?;
+    names
+        .into_iter()
+        .map(|shard| {
+            let file = folder.join(&shard);
+            if file.is_file() {
+                return Ok(file);
+            }
+            Err(SourceError::MissingShard { path: folder.join(index), shard })
+        })
+        .collect()
+}
+
+/// Names of those files, whether they are there or not; none leads out of the folder.
+pub(super) fn shard_names(folder: &Path, index: &'static str) -> Result<Vec<String>, SourceError> {
     let path = folder.join(index);
     let index = object(&path, &read(folder, index)?)?;
     let unexpected = || SourceError::JsonKey {
@@ -120,15 +135,11 @@ fn shards(folder: &Path, index: &'static str) -> Result<Vec<PathBuf>, SourceErro
     names
         .into_iter()
         .map(|name| {
-            let shard = || name.to_owned();
+            let shard = name.to_owned();
             if Path::new(name).file_name().is_none_or(|file| file != name) {
-                return Err(SourceError::ShardName { path: path.clone(), shard: shard() });
+                return Err(SourceError::ShardName { path: path.clone(), shard });
             }
-            let file = folder.join(name);
-            if !file.is_file() {
-                return Err(SourceError::MissingShard { path: path.clone(), shard: shard() });
-            }
-            Ok(file)
+            Ok(shard)
         })
         .collect()
 }

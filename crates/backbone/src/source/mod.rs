@@ -16,6 +16,7 @@ pub mod gguf;
 mod hf_dir;
 mod identity;
 mod mapped;
+pub mod model_card;
 mod names;
 mod pytorch;
 mod safetensors;
