@@ -5,10 +5,13 @@ mod hub_server;
 
 mod common;
 
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use common::{Folder, Ran};
-use hub_server::{COMMIT, Hub, Reply};
+use hub_server::{COMMIT, Hub, Reply, Request};
 
 const FILES: [&str; 4] =
     ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"];
@@ -84,6 +87,11 @@ fn a_model_of_a_hub_is_fetched_once_and_used_everywhere() {
     }
     assert!(hub.requests().is_empty());
 
+    // Told by the repository's name, not by its commit.
+    let other = "predict runs/masked France --set backbone.source=tiny_llama";
+    let other = run(&folder, &hub, other);
+    assert!(other.stderr.contains("tiny/bert (sha256 "), "{other}");
+
     let offline = [("HF_ENDPOINT", hub.address.as_str()), ("HF_HUB_OFFLINE", "1")];
     let again = folder.run_with("fetch hf:tiny/bert", "", &offline);
     assert_eq!((again.code, &again.stdout), (Some(0), &fetched.stdout), "{again}");
@@ -101,6 +109,48 @@ fn a_missing_model_is_fetched_on_the_way() {
     let expected = "the backbone 'hf:tiny/bert' is not here yet: nothing of revision main is there\n\
                     fetching hf:tiny/bert from ";
     assert!(ran.stderr.starts_with(expected), "{ran}");
+}
+
+#[test]
+#[cfg(unix)]
+fn ctrl_c_ends_a_fetch_and_the_next_one_goes_on() {
+    let (folder, hub) = (folder(), tiny_bert());
+    hub.tweak(|request, mut reply| {
+        if request.at_store {
+            (reply.cut, reply.silence) = (Some(50_000), Duration::from_secs(60));
+        }
+        reply
+    });
+    let mut child = Command::new(common::PTUNE)
+        .args(["fetch", "hf:tiny/bert"])
+        .env("PTUNE_CACHE", folder.path("cache"))
+        .env("HF_HOME", folder.path("hf"))
+        .env("HF_ENDPOINT", &hub.address)
+        .env_remove("HF_HUB_CACHE")
+        .env_remove("HF_HUB_OFFLINE")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.starts_with("model.safetensors") {
+        line.clear();
+        assert_ne!(lines.read_line(&mut line).unwrap(), 0, "the fetch ended before Ctrl-C");
+    }
+    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    let begun = Instant::now();
+    let mut rest = String::new();
+    lines.read_to_string(&mut rest).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{rest}");
+    assert!(begun.elapsed() < Duration::from_secs(20), "{rest}");
+    assert!(rest.contains("interrupted; what has come is kept for the next time"), "{rest}");
+
+    hub.behave();
+    hub.requests();
+    assert_eq!(run(&folder, &hub, "fetch hf:tiny/bert").code, Some(0));
+    let ranged = |request: &Request| request.at_store && request.headers.contains_key("range");
+    assert!(hub.requests().iter().any(ranged));
 }
 
 #[test]

@@ -41,10 +41,19 @@ pub(super) fn open(folder: &Path) -> Result<Source, SourceError> {
     };
     let (weights, sha256) = weights(folder, &config_bytes)?;
     let tokenizer = tokenizer(folder)?;
-    let identity =
-        Identity { family, file: folder.file_name().unwrap_or(folder.as_os_str()).into(), sha256 };
+    let identity = Identity { family, file: title(folder), sha256 };
     let config_file = folder.join(CONFIG);
     Ok(Source { config, config_file, weights, tokenizer, identity })
+}
+
+/// A folder's name for people. In Hugging Face's cache that is the repository's: the folder itself is
+/// named by its commit, in `models--org--model/snapshots`.
+fn title(folder: &Path) -> PathBuf {
+    let own = || folder.file_name().unwrap_or(folder.as_os_str()).into();
+    let snapshots = folder.parent().filter(|above| above.ends_with("snapshots"));
+    let repository = snapshots.and_then(Path::parent).and_then(Path::file_name);
+    let repository = repository.and_then(|name| name.to_str()?.strip_prefix("models--"));
+    repository.map_or_else(own, |name| name.replace("--", "/").into())
 }
 
 /// The tokenizer: tokenizer.json before anything else.

@@ -319,7 +319,9 @@ fn linked(blob: &Path, link: &Path) -> io::Result<()> {
     if fs::read_link(link).is_ok_and(|found| found == target) {
         return Ok(());
     }
-    let temporary = link.with_file_name(format!(".{}.link", std::process::id()));
+    // Whoever has the file's lock is alone with this name.
+    let name = link.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = link.with_file_name(format!(".{name}.link"));
     drop(fs::remove_file(&temporary));
     std::os::unix::fs::symlink(target, &temporary)?;
     fs::rename(&temporary, link)
