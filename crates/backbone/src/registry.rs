@@ -220,6 +220,28 @@ pub fn footprint(path: &Path, device: &Device, options: Options) -> Result<Footp
     Ok(Footprint::new(description, source.weights.as_ref(), options.fused && is_cpu(device)))
 }
 
+/// What a backbone is, told from its files' headers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// The family, by the `model_type` of its config.
+    pub family: String,
+    /// Numbers of all weights.
+    pub parameters: usize,
+    /// Words of the vocabulary: rows of the embedding table.
+    pub vocabulary: usize,
+}
+
+/// Looks at a backbone without loading it.
+///
+/// # Errors
+/// As [`load`], but for what only the numbers tell.
+pub fn summary(path: &Path) -> Result<Summary, LoadError> {
+    let source = source::open(path)?;
+    let footprint = Footprint::new(describe(&source)?, source.weights.as_ref(), true);
+    let (parameters, vocabulary) = (footprint.parameters, footprint.vocab);
+    Ok(Summary { family: source.identity.family, parameters, vocabulary })
+}
+
 /// A model of random weights: what it costs does not depend on them.
 ///
 /// # Errors

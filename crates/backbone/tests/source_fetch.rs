@@ -11,8 +11,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use backbone::source::fetch::{
-    self, CATALOGUE, FetchError, FetchEvent, LocateError, Located, Member, Model, fetch_with,
-    installed, resolve_in,
+    self, CATALOGUE, FetchError, FetchEvent, LocateError, Located, Member, Missing, Model,
+    fetch_with, installed, resolve_in,
 };
 use sha2::{Digest, Sha256};
 use zip::write::SimpleFileOptions;
@@ -339,7 +339,8 @@ fn sources_are_names_or_paths() {
     let folder = tempfile::tempdir().unwrap();
     let (cache, base) = (folder.path().join("cache"), folder.path().join("configs"));
     let name = CATALOGUE[0].name;
-    assert_eq!(resolve_in(name, &base, &cache).unwrap(), Located::Missing(&CATALOGUE[0]));
+    let missing = Located::Missing(Missing::Catalogue(&CATALOGUE[0]));
+    assert_eq!(resolve_in(name, &base, &cache).unwrap(), missing);
     let dir = fetch::model_dir(&CATALOGUE[0], &cache);
     fs::create_dir_all(&dir).unwrap();
     let path = dir.join(CATALOGUE[0].weights.file);

@@ -31,8 +31,10 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Write a trained prompt to a file or folder that needs no encoder.
     Export(ExportArgs),
-    /// Download a pinned backbone, verified by SHA-256.
+    /// Download a backbone: a pinned one, or any of a Hugging Face hub that ptune reads.
     Fetch(FetchArgs),
+    /// List the backbones that are here, and what of them can be used.
+    Backbones(BackbonesArgs),
     /// List devices, backbones and folders, and what is wrong with them.
     Doctor,
     /// Time training and evaluation steps of a given shape on a backbone.
@@ -202,7 +204,8 @@ pub struct PredictArgs {
     /// Export to run from, instead of a run.
     #[arg(long, value_name = "FILE")]
     pub prompt: Option<PathBuf>,
-    /// Backbone of the export, if it is not where it was: a name, a folder or a .gguf file.
+    /// Backbone of the export, if it is not where it was: a name, hf:ORGANISATION/MODEL, a folder or a
+    /// .gguf file.
     #[arg(long, requires = "prompt")]
     pub backbone: Option<String>,
     /// Answers for each input [default: the config's eval.top_k, or 10].
@@ -282,10 +285,22 @@ pub struct ExportArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example: ptune fetch smollm2-135m")]
+#[command(after_help = "Examples:\n  ptune fetch smollm2-135m\n  \
+    ptune fetch hf:google/electra-small-generator\n  \
+    ptune fetch hf:HuggingFaceTB/SmolLM2-360M-Instruct-GGUF/smollm2-360m-instruct-q8_0.gguf@main\n\n\
+    HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are heeded.")]
 pub struct FetchArgs {
-    /// Name of the backbone; without one, lists them.
+    /// Name of the backbone, or hf:ORGANISATION/MODEL, with /FILE.gguf for one file and @REVISION for
+    /// another than main; without one, lists the names.
     pub name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  ptune backbones\n  ptune backbones --format json")]
+pub struct BackbonesArgs {
+    /// How to print them.
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: Format,
 }
 
 /// Kind of prompt encoder.
@@ -351,7 +366,7 @@ pub struct BenchArgs {
 /// A training step.
 #[derive(Debug, Args)]
 pub struct ShapeArgs {
-    /// Backbone: a name, a folder or a .gguf file; or random weights of a Llama's or a BERT's sizes, as in
+    /// Backbone: a name, hf:ORGANISATION/MODEL, a folder or a .gguf file; or random weights of a Llama's or a BERT's sizes, as in
     /// random:family=bert,weights=f32,hidden=768,intermediate=3072,layers=12,heads=12,vocab=28996.
     #[arg(long, default_value = "smollm2-135m")]
     pub backbone: String,

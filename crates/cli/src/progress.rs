@@ -158,14 +158,14 @@ fn bar(steps: u64) -> ProgressBar {
 /// Shows how a backbone is fetched.
 pub struct FetchProgress {
     bar: Option<ProgressBar>,
-    stage: &'static str,
+    stage: String,
     quiet: bool,
 }
 
 impl FetchProgress {
     /// Bars on a terminal, a line per stage elsewhere.
     pub fn new(quiet: bool) -> Self {
-        Self { bar: None, stage: "", quiet }
+        Self { bar: None, stage: String::new(), quiet }
     }
 
     /// Takes an event.
@@ -182,6 +182,14 @@ impl FetchProgress {
                 self.move_to("verifying SHA-256", bytes, total)
             }
             FetchEvent::Unpacking { bytes, total } => self.move_to("unpacking", bytes, total),
+            FetchEvent::Repository { model, address, commit } => {
+                eprintln!("fetching {model} from {address} at {}", &commit[..commit.len().min(12)]);
+            }
+            FetchEvent::File { name, bytes, total } => self.move_to(&name, bytes, total),
+            FetchEvent::Waiting { name } => {
+                self.clear();
+                eprintln!("waiting for another process that fetches {name}");
+            }
             FetchEvent::Done { path } => {
                 self.clear();
                 eprintln!("backbone ready: {}", path.display());
@@ -190,10 +198,10 @@ impl FetchProgress {
         }
     }
 
-    fn move_to(&mut self, stage: &'static str, bytes: u64, total: u64) {
+    fn move_to(&mut self, stage: &str, bytes: u64, total: u64) {
         if self.stage != stage {
             self.clear();
-            self.stage = stage;
+            self.stage = stage.to_owned();
             if std::io::stderr().is_terminal() {
                 let bar = ProgressBar::new(total);
                 if let Ok(style) = ProgressStyle::with_template(
@@ -201,10 +209,10 @@ impl FetchProgress {
                 ) {
                     bar.set_style(style);
                 }
-                bar.set_message(stage);
+                bar.set_message(stage.to_owned());
                 self.bar = Some(bar);
             } else {
-                eprintln!("{stage} ({} MB)", total / 1_000_000);
+                eprintln!("{stage} ({})", size(total));
             }
         }
         if let Some(bar) = &self.bar {
@@ -213,8 +221,18 @@ impl FetchProgress {
     }
 
     fn clear(&mut self) {
+        self.stage.clear();
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
+    }
+}
+
+/// Bytes in words.
+pub fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000_000 => format!("{} kB", bytes.div_ceil(1_000)),
+        1_000_000..10_000_000_000 => format!("{} MB", bytes / 1_000_000),
+        _ => format!("{} GB", bytes / 1_000_000_000),
     }
 }

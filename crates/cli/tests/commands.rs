@@ -361,15 +361,21 @@ fn doctor_and_fetch_list_what_there_is() {
     let folder = Folder::new();
     let doctor = folder.run("doctor");
     assert_eq!((doctor.code, doctor.stderr.as_str()), (Some(0), ""), "{doctor}");
-    for part in
-        ["flex", "smollm2-135m", "not fetched", "families: albert, bert, distilbert", "cache"]
-    {
+    for part in [
+        "flex",
+        "smollm2-135m",
+        "not fetched",
+        "families: albert, bert, distilbert",
+        "cache",
+        "hub",
+    ] {
         assert!(doctor.stdout.contains(part), "{part:?} in {doctor}");
     }
     let fetch = folder.run("fetch");
     assert_eq!(fetch.code, Some(0), "{fetch}");
     assert!(fetch.stdout.starts_with("smollm2-135m     not fetched  Apache-2.0"), "{fetch}");
     assert!(fetch.stdout.contains("\nbert-tiny        not fetched  Apache-2.0"), "{fetch}");
+    assert!(fetch.stdout.contains("\nhf:ORG/MODEL     any other of a Hugging Face hub"), "{fetch}");
 }
 
 #[test]

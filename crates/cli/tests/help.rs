@@ -4,8 +4,18 @@ mod common;
 
 use common::{Folder, commands_in_help};
 
-const COMMANDS: [&str; 11] = [
-    "train", "resume", "adapt", "eval", "predict", "inspect", "export", "fetch", "doctor", "bench",
+const COMMANDS: [&str; 12] = [
+    "train",
+    "resume",
+    "adapt",
+    "eval",
+    "predict",
+    "inspect",
+    "export",
+    "fetch",
+    "backbones",
+    "doctor",
+    "bench",
     "estimate",
 ];
 

@@ -247,7 +247,7 @@ fn settings() {
     error: 3 problems in the settings
     empty.toml: missing key `data.path`: expected a folder that holds train.jsonl, dev.jsonl and test.jsonl
       hint: [data] path = "datasets/lama/P36"
-    empty.toml: missing key `backbone.source`: expected a backbone's name, a Hugging Face folder or a .gguf file
+    empty.toml: missing key `backbone.source`: expected a backbone's name, hf:ORGANISATION/MODEL, a Hugging Face folder or a .gguf file
       hint: [backbone] source = "smollm2-135m"
     empty.toml: missing key `template.text`: expected a template with an answer [z]
       hint: [template] text = "[h:3] capital [x] [h:3] [z]"

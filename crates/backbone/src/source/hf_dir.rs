@@ -37,10 +37,19 @@ pub(super) fn open(folder: &Path) -> Result<Source, SourceError> {
     };
     let (weights, sha256) = weights(folder, &config_bytes)?;
     let tokenizer = hf_tokenizer::tokenizer(folder, &config)?;
-    let identity =
-        Identity { family, file: folder.file_name().unwrap_or(folder.as_os_str()).into(), sha256 };
+    let identity = Identity { family, file: title(folder), sha256 };
     let config_file = folder.join(CONFIG);
     Ok(Source { config, config_file, weights, tokenizer, identity })
+}
+
+/// A folder's name for people. In Hugging Face's cache that is the repository's: the folder itself is
+/// named by its commit, in `models--org--model/snapshots`.
+fn title(folder: &Path) -> PathBuf {
+    let own = || folder.file_name().unwrap_or(folder.as_os_str()).into();
+    let snapshots = folder.parent().filter(|above| above.ends_with("snapshots"));
+    let repository = snapshots.and_then(Path::parent).and_then(Path::file_name);
+    let repository = repository.and_then(|name| name.to_str()?.strip_prefix("models--"));
+    repository.map_or_else(own, |name| name.replace("--", "/").into())
 }
 
 /// The tokenizer of a folder that has a config.json, whatever weights it has.
@@ -93,7 +102,22 @@ pub(super) fn object(path: &Path, bytes: &[u8]) -> Result<Map<String, Value>, So
 }
 
 /// Files that the index spreads the tensors over, each once, in the order of their names.
-fn shards(folder: &Path, index: &'static str) -> Result<Vec<PathBuf>, SourceError> {
+pub(super) fn shards(folder: &Path, index: &'static str) -> Result<Vec<PathBuf>, SourceError> {
+    let names = shard_names(folder, index)?;
+    names
+        .into_iter()
+        .map(|shard| {
+            let file = folder.join(&shard);
+            if file.is_file() {
+                return Ok(file);
+            }
+            Err(SourceError::MissingShard { path: folder.join(index), shard })
+        })
+        .collect()
+}
+
+/// Names of those files, whether they are there or not; none leads out of the folder.
+pub(super) fn shard_names(folder: &Path, index: &'static str) -> Result<Vec<String>, SourceError> {
     let path = folder.join(index);
     let index = object(&path, &read(folder, index)?)?;
     let unexpected = || SourceError::JsonKey {
@@ -111,15 +135,11 @@ fn shards(folder: &Path, index: &'static str) -> Result<Vec<PathBuf>, SourceErro
     names
         .into_iter()
         .map(|name| {
-            let shard = || name.to_owned();
+            let shard = name.to_owned();
             if Path::new(name).file_name().is_none_or(|file| file != name) {
-                return Err(SourceError::ShardName { path: path.clone(), shard: shard() });
+                return Err(SourceError::ShardName { path: path.clone(), shard });
             }
-            let file = folder.join(name);
-            if !file.is_file() {
-                return Err(SourceError::MissingShard { path: path.clone(), shard: shard() });
-            }
-            Ok(file)
+            Ok(shard)
         })
         .collect()
 }

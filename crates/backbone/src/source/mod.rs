@@ -17,6 +17,7 @@ mod hf_dir;
 mod hf_tokenizer;
 mod identity;
 mod mapped;
+pub mod model_card;
 mod names;
 mod pytorch;
 mod safetensors;

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use backbone::device::{DeviceSpec, Kind, Place};
 use backbone::registry::families;
+use backbone::source::fetch::hub::Hub;
 use backbone::source::fetch::{CATALOGUE, cache_dir, installed};
 
 use crate::exit::Outcome;
@@ -39,7 +40,18 @@ pub fn run() -> anyhow::Result<Outcome> {
         writeln!(out, "  {:<16} {state}", model.name)?;
     }
     writeln!(out, "  families: {}", families().collect::<Vec<_>>().join(", "))?;
+    writeln!(out, "  any of a Hugging Face hub: `ptune backbones` lists what is here")?;
     writeln!(out, "\nfolders\n  cache {}", cache.display())?;
+    match Hub::from_env() {
+        Ok(hub) => {
+            let offline = if hub.offline { " (HF_HUB_OFFLINE is set)" } else { "" };
+            writeln!(out, "  hub   {}, from {}{offline}", hub.cache.display(), hub.endpoint)?;
+        }
+        Err(error) => {
+            let text = error.to_string();
+            writeln!(out, "  hub   {}", text.lines().next().unwrap_or_default())?;
+        }
+    }
     Ok(Outcome::Done)
 }
 

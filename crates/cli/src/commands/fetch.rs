@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use backbone::source::fetch::hub::HubModel;
 use backbone::source::fetch::{CATALOGUE, cache_dir, find, installed};
 
 use super::open::{self, Fetching};
@@ -22,22 +23,33 @@ pub fn run(args: &FetchArgs) -> anyhow::Result<Outcome> {
                 model.name, here, model.licence, model.summary
             )?;
         }
+        writeln!(
+            out,
+            "{:<16} any other of a Hugging Face hub; `ptune backbones` lists what is here",
+            "hf:ORG/MODEL"
+        )?;
         return Ok(Outcome::Done);
     };
-    if let Some(path) = find(name).and_then(|model| installed(model, &cache)) {
-        eprintln!("{name} is here already");
-        println!("{}", path.display());
-        return Ok(Outcome::Done);
-    }
     let interrupt = Interrupt::install();
     let fetching = Fetching { offline: false, quiet: false, interrupt: Some(&interrupt) };
-    match open::download(name, fetching) {
+    let fetched = if HubModel::is_meant(name) {
+        // Also one that is here: its branch may have moved on.
+        open::download_from_hub(&name.parse()?, fetching)
+    } else {
+        if let Some(path) = find(name).and_then(|model| installed(model, &cache)) {
+            eprintln!("{name} is here already");
+            println!("{}", path.display());
+            return Ok(Outcome::Done);
+        }
+        open::download(name, fetching)
+    };
+    match fetched {
         Ok(path) => {
             println!("{}", path.display());
             Ok(Outcome::Done)
         }
-        Err(_) if interrupt.training.should_stop() => {
-            eprintln!("interrupted; nothing was left behind");
+        Err(error) if interrupt.training.should_stop() => {
+            eprintln!("interrupted; {}", open::left_behind(&error));
             Ok(Outcome::Interrupted)
         }
         Err(error) => Err(error),

@@ -1,6 +1,7 @@
 //! One file per command.
 
 mod adapt;
+mod backbones;
 mod bench;
 mod doctor;
 mod estimate;
@@ -26,6 +27,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Inspect(args) => inspect::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Fetch(args) => fetch::run(&args),
+        Command::Backbones(args) => backbones::run(&args),
         Command::Doctor => doctor::run(),
         Command::Bench(args) => bench::run(&args),
         Command::Estimate(args) => estimate::run(&args),

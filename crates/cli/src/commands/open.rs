@@ -1,12 +1,14 @@
 //! Opening what commands work on: backbones and runs.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use anyhow::Context;
 use backbone::device::Device;
 use backbone::device::Kind;
-use backbone::source::fetch::{self, Located};
+use backbone::source::fetch::hub::{self, Hub, HubError, HubModel};
+use backbone::source::fetch::{self, FetchEvent, Located, Missing};
 use backbone::{Backbone, DeviceSpec, Memory, Options, registry};
 use ptuning_core::template::Template;
 use trainer::checkpoint::Checkpoint;
@@ -43,35 +45,61 @@ pub struct Fetching<'a> {
 
 /// The file or folder of a backbone, downloaded if it is missing.
 pub fn locate(source: &str, fetching: Fetching<'_>) -> anyhow::Result<PathBuf> {
-    match fetch::resolve(source, Path::new("."))? {
-        Located::Present(path) => Ok(path),
-        Located::Missing(model) if fetching.offline => Err(Hinted {
+    let missing = match fetch::resolve(source, Path::new("."))? {
+        Located::Present(path) => return Ok(path),
+        Located::Missing(missing) => missing,
+    };
+    let lacks = match &missing {
+        Missing::Catalogue(_) => String::new(),
+        Missing::Hub(_, lacks) => format!(": {lacks}"),
+    };
+    if fetching.offline {
+        return Err(Hinted {
             message: format!(
-                "the backbone '{}' is not here, and --offline forbids to download it",
-                model.name
+                "the backbone '{missing}' is not here{lacks}, and --offline forbids to download it"
             ),
-            hint: format!(
-                "run `ptune fetch {}` where there is a network, or name a folder",
-                model.name
-            ),
+            hint: format!("run `ptune fetch {missing}` where there is a network, or name a folder"),
         }
-        .into()),
-        Located::Missing(model) => {
-            if !fetching.quiet {
-                eprintln!("the backbone '{}' is not here yet", model.name);
-            }
-            download(model.name, fetching)
-        }
+        .into());
+    }
+    if !fetching.quiet {
+        eprintln!("the backbone '{missing}' is not here yet{lacks}");
+    }
+    match missing {
+        Missing::Catalogue(model) => download(model.name, fetching),
+        Missing::Hub(model, _) => download_from_hub(&model, fetching),
     }
 }
 
 /// Downloads a backbone of the catalogue.
 pub fn download(name: &str, fetching: Fetching<'_>) -> anyhow::Result<PathBuf> {
     let cache = fetch::cache_dir()?;
+    watched(fetching, |cancel, progress| Ok(fetch::fetch(name, &cache, cancel, progress)?))
+}
+
+/// Downloads a backbone of a hub, or brings it up to date.
+pub fn download_from_hub(model: &HubModel, fetching: Fetching<'_>) -> anyhow::Result<PathBuf> {
+    let hub = Hub::from_env()?;
+    watched(fetching, |cancel, progress| Ok(hub::fetch(model, &hub, cancel, progress)?))
+}
+
+/// Runs a download with its progress shown and Ctrl-C heard.
+fn watched(
+    fetching: Fetching<'_>,
+    download: impl FnOnce(&AtomicBool, &mut dyn FnMut(FetchEvent)) -> anyhow::Result<PathBuf>,
+) -> anyhow::Result<PathBuf> {
     let mut progress = FetchProgress::new(fetching.quiet);
-    let never = std::sync::atomic::AtomicBool::new(false);
+    let never = AtomicBool::new(false);
     let cancel = fetching.interrupt.map_or(&never, |interrupt| interrupt.fetching.as_ref());
-    Ok(fetch::fetch(name, &cache, cancel, &mut |event| progress.on(event))?)
+    download(cancel, &mut |event| progress.on(event))
+}
+
+/// What an interrupted download leaves, in words.
+pub fn left_behind(error: &anyhow::Error) -> &'static str {
+    match error.downcast_ref::<HubError>() {
+        Some(_) => "what has come is kept for the next time",
+        None => "nothing was left behind",
+    }
 }
 
 /// A device that can run a backbone in this way.

@@ -128,8 +128,8 @@ fn open_task(
     interrupt: &Interrupt,
 ) -> anyhow::Result<Option<Task>> {
     match open::task(settings, Fetching { offline, quiet, interrupt: Some(interrupt) }) {
-        Err(_) if interrupt.training.should_stop() => {
-            eprintln!("interrupted; nothing was left behind");
+        Err(error) if interrupt.training.should_stop() => {
+            eprintln!("interrupted; {}", open::left_behind(&error));
             Ok(None)
         }
         opened => opened.map(Some),

@@ -138,10 +138,21 @@ impl Folder {
     }
 
     pub fn run_with_input(&self, line: &str, input: &str) -> Ran {
-        let output = Command::new(PTUNE)
+        self.run_with(line, input, &[])
+    }
+
+    /// With more environment variables; Hugging Face's are unset otherwise, its cache being `hf`.
+    pub fn run_with(&self, line: &str, input: &str, variables: &[(&str, &str)]) -> Ran {
+        let mut command = Command::new(PTUNE);
+        for name in ["HF_HUB_CACHE", "HF_ENDPOINT", "HF_TOKEN", "HF_TOKEN_PATH", "HF_HUB_OFFLINE"] {
+            command.env_remove(name);
+        }
+        let output = command
             .args(words(line))
             .current_dir(self.folder.path())
             .env("PTUNE_CACHE", self.path("cache"))
+            .env("HF_HOME", self.path("hf"))
+            .envs(variables.iter().copied())
             .write_stdin(input)
             .output()
             .unwrap();

@@ -37,7 +37,8 @@ pub(super) fn source(reader: &mut Reader<'_>) -> String {
             .unwrap_or_default(),
         Some(given) => given.value,
         None => {
-            let expected = "a backbone's name, a Hugging Face folder or a .gguf file";
+            let expected =
+                "a backbone's name, hf:ORGANISATION/MODEL, a Hugging Face folder or a .gguf file";
             reader.missing(key, expected, "[backbone] source = \"smollm2-135m\"");
             String::new()
         }
@@ -45,5 +46,8 @@ pub(super) fn source(reader: &mut Reader<'_>) -> String {
 }
 
 fn looks_like_path(text: &str) -> bool {
+    if text.starts_with("hf:") {
+        return false;
+    }
     text.contains(['/', '\\']) || text.ends_with(".gguf") || text.starts_with('.')
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 /// `[backbone]`: the frozen language model.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct BackboneSettings {
-    /// A name that `ptune fetch` knows, a Hugging Face folder, or a `.gguf` file.
+    /// A name that `ptune fetch` knows, `hf:org/model`, a Hugging Face folder, or a `.gguf` file.
     pub source: String,
     /// Packed weights and fused operations where the device has them.
     pub fused: bool,

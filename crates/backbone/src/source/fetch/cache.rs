@@ -1,10 +1,12 @@
 //! Where fetched models lie, and what a configuration's `backbone.source` means.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::catalogue::{CATALOGUE, Model, find};
+use super::hub::{self, Found, Hub, HubError, HubModel, Lacks};
 use crate::source::error::{nearest, nearest_hint};
 
 /// Why a backbone cannot be located.
@@ -32,6 +34,10 @@ pub enum LocateError {
         nearest: Option<&'static str>,
     },
 
+    /// A source of a hub that is none, or a cache of a hub that cannot be looked at.
+    #[error(transparent)]
+    Hub(#[from] HubError),
+
     /// The operating system refused to look.
     #[error("cannot look at {}", path.display())]
     Read {
@@ -47,8 +53,26 @@ pub enum LocateError {
 pub enum Located {
     /// It is there, at this path (a file or a folder for [`crate::source::open`]).
     Present(PathBuf),
-    /// It is in the catalogue and has to be fetched first.
-    Missing(&'static Model),
+    /// It has to be fetched first.
+    Missing(Missing),
+}
+
+/// A backbone that can be fetched and is not here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Missing {
+    /// A model of the catalogue.
+    Catalogue(&'static Model),
+    /// A model of a hub, with what the cache lacks of it.
+    Hub(HubModel, Lacks),
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Catalogue(model) => f.write_str(model.name),
+            Self::Hub(model, _) => model.fmt(f),
+        }
+    }
 }
 
 /// The cache folder: `$PTUNE_CACHE`, else `$XDG_CACHE_HOME/ptune`, else `~/.cache/ptune`.
@@ -95,27 +119,36 @@ pub(super) fn opened(model: &Model, folder: &Path) -> PathBuf {
     if weights.ends_with(".gguf") { folder.join(weights) } else { folder.to_path_buf() }
 }
 
-/// What a configuration's `backbone.source` means: a name of the catalogue, or a path, relative
-/// paths being seen from `base` (the configuration's folder) and `~/` being the home folder.
+/// What a configuration's `backbone.source` means: a name of the catalogue, a model of a hub
+/// (`hf:org/model`), or a path, relative paths being seen from `base` (the configuration's folder) and
+/// `~/` being the home folder.
 ///
 /// A name of the catalogue wins over a folder of that name; write `./name` for the folder.
 ///
 /// # Errors
-/// [`LocateError::NotFound`] with the nearest name.
+/// [`LocateError::NotFound`] with the nearest name, [`LocateError::Hub`].
 pub fn resolve(source: &str, base: &Path) -> Result<Located, LocateError> {
+    if HubModel::is_meant(source) {
+        let model: HubModel = source.parse()?;
+        return Ok(match hub::located(&model, &Hub::from_env()?)? {
+            Found::Present(path) => Located::Present(path),
+            Found::Absent(lacks) => Located::Missing(Missing::Hub(model, lacks)),
+        });
+    }
     match find(source) {
         Some(_) => resolve_in(source, base, &cache_dir()?),
         None => resolve_in(source, base, Path::new("")),
     }
 }
 
-/// As [`resolve`], with the cache folder given.
+/// As [`resolve`] for names of the catalogue and paths, with the cache folder given.
 ///
 /// # Errors
 /// As [`resolve`].
 pub fn resolve_in(source: &str, base: &Path, cache: &Path) -> Result<Located, LocateError> {
     if let Some(model) = find(source) {
-        return Ok(installed(model, cache).map_or(Located::Missing(model), Located::Present));
+        let missing = Located::Missing(Missing::Catalogue(model));
+        return Ok(installed(model, cache).map_or(missing, Located::Present));
     }
     let home = || std::env::var_os("HOME").map(PathBuf::from);
     let path = match source.strip_prefix("~/").zip(home()) {

@@ -16,10 +16,13 @@
 //! the catalogue too, so neither a path in the archive (`../../x`) nor a link in it can reach
 //! anything. There is never a half file in place: files appear by renames, the weights last, and a
 //! model is there once all of them are.
+//!
+//! Any other model comes from a Hugging Face hub, as in `hf:org/model`: [`hub`].
 
 mod cache;
 mod catalogue;
 mod error;
+pub mod hub;
 mod pip;
 mod unpack;
 
@@ -28,7 +31,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-pub use cache::{LocateError, Located, cache_dir, installed, model_dir, resolve, resolve_in};
+pub use cache::{
+    LocateError, Located, Missing, cache_dir, installed, model_dir, resolve, resolve_in,
+};
 pub use catalogue::{CATALOGUE, Member, Model, find};
 pub use error::FetchError;
 
@@ -63,6 +68,29 @@ pub enum FetchEvent {
         bytes: u64,
         /// Bytes of the whole file.
         total: u64,
+    },
+    /// A hub's repository has been looked at, and its files are about to come.
+    Repository {
+        /// The model, as in `hf:org/model`.
+        model: String,
+        /// Its page.
+        address: String,
+        /// The commit whose files they are.
+        commit: String,
+    },
+    /// A file of a hub's repository comes.
+    File {
+        /// Its name.
+        name: String,
+        /// Bytes on disk so far.
+        bytes: u64,
+        /// Bytes of the whole file.
+        total: u64,
+    },
+    /// Another process fetches this file of a hub's repository, and is waited for.
+    Waiting {
+        /// Its name.
+        name: String,
     },
     /// The model is in place.
     Done {
