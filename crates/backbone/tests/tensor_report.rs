@@ -52,50 +52,70 @@ fn refused(folder: &tempfile::TempDir) -> String {
     }
 }
 
-/// Masked families: name, prefix of the base model, what its head's tensors begin with, base class, how
-/// an error calls the head, and the class that it asks for.
-const MASKED: [(&str, &str, &[&str], &str, &str, &str); 6] = [
-    (
-        "tiny_albert",
-        "albert.",
-        &["predictions."],
-        "AlbertModel",
-        "predictions",
-        "AlbertForMaskedLM",
-    ),
-    (
-        "tiny_bert",
-        "bert.",
-        &["cls."],
-        "BertForSequenceClassification",
-        "cls.predictions",
-        "BertForMaskedLM",
-    ),
-    (
-        "tiny_distilbert",
-        "distilbert.",
-        &["vocab_"],
-        "DistilBertModel",
-        "vocab_transform",
-        "DistilBertForMaskedLM",
-    ),
-    (
-        "tiny_electra",
-        "electra.",
-        &["generator_"],
-        "ElectraForPreTraining",
-        "generator_predictions.dense",
-        "ElectraForMaskedLM",
-    ),
-    (
-        "tiny_modernbert",
-        "model.",
-        &["head.", "decoder."],
-        "ModernBertModel",
-        "head.dense",
-        "ModernBertForMaskedLM",
-    ),
-    ("tiny_roberta", "roberta.", &["lm_head."], "RobertaModel", "lm_head", "RobertaForMaskedLM"),
+/// A masked family.
+struct Masked {
+    model: &'static str,
+    /// What the names of the base model's tensors begin with.
+    prefix: &'static str,
+    /// What those of its head begin with.
+    head: &'static [&'static str],
+    /// A class without the head.
+    class: &'static str,
+    /// How an error calls the head.
+    called: &'static str,
+    /// The class with the head.
+    needed: &'static str,
+}
+
+const MASKED: [Masked; 6] = [
+    Masked {
+        model: "tiny_albert",
+        prefix: "albert.",
+        head: &["predictions."],
+        class: "AlbertModel",
+        called: "predictions",
+        needed: "AlbertForMaskedLM",
+    },
+    Masked {
+        model: "tiny_bert",
+        prefix: "bert.",
+        head: &["cls."],
+        class: "BertForSequenceClassification",
+        called: "cls.predictions",
+        needed: "BertForMaskedLM",
+    },
+    Masked {
+        model: "tiny_distilbert",
+        prefix: "distilbert.",
+        head: &["vocab_"],
+        class: "DistilBertModel",
+        called: "vocab_transform",
+        needed: "DistilBertForMaskedLM",
+    },
+    Masked {
+        model: "tiny_electra",
+        prefix: "electra.",
+        head: &["generator_"],
+        class: "ElectraForPreTraining",
+        called: "generator_predictions.dense",
+        needed: "ElectraForMaskedLM",
+    },
+    Masked {
+        model: "tiny_modernbert",
+        prefix: "model.",
+        head: &["head.", "decoder."],
+        class: "ModernBertModel",
+        called: "head.dense",
+        needed: "ModernBertForMaskedLM",
+    },
+    Masked {
+        model: "tiny_roberta",
+        prefix: "roberta.",
+        head: &["lm_head."],
+        class: "RobertaModel",
+        called: "lm_head",
+        needed: "RobertaForMaskedLM",
+    },
 ];
 
 #[test]
@@ -155,7 +175,7 @@ fn all_problems_are_in_one_error() {
 
 #[test]
 fn a_masked_model_without_its_head_is_refused() {
-    for (model, prefix, head, class, called, needed) in MASKED {
+    for Masked { model, prefix, head, class, called, needed } in MASKED {
         let mut all = tensors(model);
         let whole = all.len();
         all.retain(|name, _| !head.iter().any(|head| name.starts_with(head)));
@@ -206,7 +226,7 @@ fn a_causal_model_without_its_own_head_is_refused() {
 
 #[test]
 fn names_without_the_base_models_prefix_are_recognised() {
-    for (model, prefix, ..) in MASKED {
+    for Masked { model, prefix, .. } in MASKED {
         let all = tensors(model).into_iter();
         let bare = all.map(|(name, tensor)| {
             (name.strip_prefix(prefix).map_or_else(|| name.clone(), str::to_owned), tensor)
