@@ -31,9 +31,16 @@ pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     post_processor: Option<PostProcessorWrapper>,
     /// Its rules as they were, where those that put a space before a text were taken out.
-    spacing: Option<(Option<NormalizerWrapper>, Option<PreTokenizerWrapper>)>,
+    spacing: Option<Spacing>,
     special: SpecialTokens,
     vocab_size: usize,
+}
+
+/// Rules that decide where spaces stand.
+#[derive(Clone)]
+struct Spacing {
+    normalizer: Option<NormalizerWrapper>,
+    pre_tokenizer: Option<PreTokenizerWrapper>,
 }
 
 impl Tokenizer {
@@ -111,7 +118,7 @@ impl Tokenizer {
     pub fn to_json(&self) -> Result<String, TokenizerError> {
         let mut whole = self.inner.clone();
         whole.with_post_processor(self.post_processor.clone());
-        if let Some((normalizer, pre_tokenizer)) = self.spacing.clone() {
+        if let Some(Spacing { normalizer, pre_tokenizer }) = self.spacing.clone() {
             whole.with_normalizer(normalizer).map_err(TokenizerError::Build)?;
             whole.with_pre_tokenizer(pre_tokenizer);
         }
@@ -198,8 +205,11 @@ fn surroundings(inner: &tokenizers::Tokenizer) -> Result<(Vec<u32>, Vec<u32>), T
 /// Gives back the rules that did so, if there were any.
 fn keep_text_as_it_is(
     inner: &mut tokenizers::Tokenizer,
-) -> Result<Option<(Option<NormalizerWrapper>, Option<PreTokenizerWrapper>)>, TokenizerError> {
-    let before = (inner.get_normalizer().cloned(), inner.get_pre_tokenizer().cloned());
+) -> Result<Option<Spacing>, TokenizerError> {
+    let before = Spacing {
+        normalizer: inner.get_normalizer().cloned(),
+        pre_tokenizer: inner.get_pre_tokenizer().cloned(),
+    };
     let ids = |inner: &tokenizers::Tokenizer| {
         inner.encode("a", false).map(|encoding| encoding.get_ids().to_vec()).ok()
     };

@@ -10,6 +10,7 @@ mod input;
 mod language_model;
 #[cfg(feature = "flex")]
 mod matrix;
+mod norm_recipe;
 #[cfg(feature = "flex")]
 mod packed;
 mod parameters;
@@ -28,11 +29,12 @@ use ptuning_core::language_model::Layout;
 use decoder::Decoder;
 use input::Input;
 pub use language_model::TransformerLm;
+pub use norm_recipe::{NormKind, NormRecipe};
 pub use parameters::{Parameters, Snapshot, Tensors, WrongParameter};
 pub use position_bias::PositionBiasRecipe;
 pub use recipe::{
-    CrossRecipe, DecoderRecipe, Description, InputRecipe, LayerRecipe, LinearRecipe, NormKind,
-    NormRecipe, PositionRecipe, Recipe, Stored, TransformRecipe,
+    CrossRecipe, DecoderRecipe, Description, InputRecipe, LayerRecipe, LinearRecipe,
+    PositionRecipe, Recipe, Stored, TransformRecipe,
 };
 pub use table::Table;
 use transform::Transform;

@@ -8,7 +8,7 @@ use kernels::stack::{FeedForward, Layer, Linear, Memory, Past, Plan, Shape, Stac
 use ptuning_core::language_model::Layout;
 use rayon::prelude::*;
 
-use super::recipe::{bias, gain};
+use super::norm_recipe::{bias, gain};
 use super::{LayerRecipe, LinearRecipe, NormKind, NormRecipe, Options, Recipe};
 use crate::error::LoadError;
 use crate::fused::{Function, Pullback, apply};

@@ -6,7 +6,7 @@ use kernels::activation::Activation;
 use kernels::stack::{Order, Shape};
 use ptuning_core::language_model::Layout;
 
-use super::recipe::{bias_tensor, gain_tensor};
+use super::norm_recipe::{bias_tensor, gain_tensor};
 use super::{LayerRecipe, LinearRecipe, NormKind, NormRecipe, Options, PositionBiasRecipe, Recipe};
 use crate::device::is_cpu;
 use crate::error::LoadError;

@@ -153,7 +153,9 @@ impl Loop {
             {
                 lr = rate.at(self.position.step, epoch);
                 self.step(learner, group, lr)?;
-                let save = settings.save_every.is_some_and(|every| self.position.step % every == 0);
+                let save = settings
+                    .save_every
+                    .is_some_and(|every| self.position.step.is_multiple_of(every));
                 if self.unread.len() >= read_every || save {
                     self.read_losses(learner, run, observer)?;
                 }
