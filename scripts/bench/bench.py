@@ -15,9 +15,11 @@ sides compute with the same weights.
 models
   smollm2-135m  a causal language model; six of the virtual tokens lead
   bert-base     a masked language model of BERT-base's shape and random f32 weights
+  gpt2          a causal one of GPT-2's (124 million parameters)
+  qwen2-0.5b    a causal one of Qwen2-0.5B's
 
 contenders
-  peft           PEFT's P-tuning on PyTorch, as its users run it (smollm2-135m)
+  peft           PEFT's P-tuning on PyTorch, as its users run it (causal models)
   peft-bf16      the same with the model in bfloat16
   peft-compiled  the same, and through torch.compile
   published      P-tuning as its published code computes it (bert-base)
@@ -48,12 +50,17 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
-# Backbone of ptune, and against what it is timed.
+# Backbone of ptune, and against what it is timed; random ones go by the same name on the other side.
 MODELS = {
     "smollm2-135m": ("smollm2-135m", "peft"),
     "bert-base": (
         "random:family=bert,weights=f32,hidden=768,intermediate=3072,layers=12,heads=12,vocab=28996",
         "published",
+    ),
+    "gpt2": ("random:family=gpt2,weights=f32,hidden=768,intermediate=3072,layers=12,heads=12,vocab=50257", "peft"),
+    "qwen2-0.5b": (
+        "random:family=qwen2,weights=f32,hidden=896,intermediate=4864,layers=24,heads=14,kv_heads=2,vocab=151936",
+        "peft",
     ),
 }
 PTUNE = {
@@ -119,7 +126,7 @@ def arguments() -> argparse.Namespace:
     args.names = (args.contenders or f"{MODELS[args.model][1]},ptune").split(",")
     if unknown := set(args.names) - set(NAMES):
         parser.error(f"no contender {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
-    if foreign := set(args.names) & ({"published"} if args.model == "smollm2-135m" else set(PEFT)):
+    if foreign := set(args.names) & ({"published"} if MODELS[args.model][1] == "peft" else set(PEFT)):
         parser.error(f"{', '.join(sorted(foreign))} cannot train {args.model}")
     try:
         args.batches = [int(size) for size in args.batch.split(",")]
@@ -196,7 +203,7 @@ def commands(args: argparse.Namespace) -> dict[str, list]:
     programs: dict[str, list] = {name: [*ptune, *flags] for name, flags in PTUNE.items()}
     if set(args.names) - set(PTUNE):
         python = environment(args)
-        folder = "bert-base" if args.model == "bert-base" else backbone(args, python)
+        folder = args.model if MODELS[args.model][0].startswith("random:") else backbone(args, python)
         device = "cpu" if args.device in ("flex", "tch") else "cuda"
         peft = [python, HERE / "peft_step.py", folder, "--device", device]
         programs |= {name: [*peft, *flags] for name, flags in PEFT.items()}

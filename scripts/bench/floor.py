@@ -19,24 +19,31 @@ from pathlib import Path
 
 import numpy
 import torch
-
-BERT_BASE = {
-    "hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12,
-    "num_key_value_heads": 12, "vocab_size": 28996, "gated": False,
-}  # fmt: skip
+from shapes import SHAPES
+from transformers import AutoConfig
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", help="Hugging Face folder of a Llama, or bert-base")
+    parser.add_argument("model", help=f"Hugging Face folder of a Llama, or one of {', '.join(SHAPES)}")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--length", type=int, default=16)
     parser.add_argument("--virtual", type=int, default=9, help="ignored: every position is computed")
     parser.add_argument("--steps", type=int, default=8)
     args = parser.parse_args()
 
+    if args.model in SHAPES:
+        kind, sizes = SHAPES[args.model]
+        # By the common names: GPT-2's own are others.
+        common = AutoConfig.for_model(kind, **sizes)
+        config = {"gated": kind not in ("bert", "gpt2")}
+        for key in ("hidden_size", "num_attention_heads", "num_hidden_layers", "vocab_size"):
+            config[key] = getattr(common, key)
+        config["intermediate_size"] = getattr(common, "intermediate_size", 4 * common.hidden_size)
+        config["num_key_value_heads"] = getattr(common, "num_key_value_heads", common.num_attention_heads)
+    else:
+        config = json.loads((Path(args.model) / "config.json").read_text())
     bert = args.model == "bert-base"
-    config = BERT_BASE if bert else json.loads((Path(args.model) / "config.json").read_text())
     hidden, inner = config["hidden_size"], config["intermediate_size"]
     heads = config["num_attention_heads"]
     head_dim = config.get("head_dim") or hidden // heads

@@ -13,8 +13,9 @@ import json
 import time
 
 import torch
+from shapes import SHAPES
 from timing import figures, times
-from transformers import BertConfig, BertForMaskedLM
+from transformers import AutoConfig, BertForMaskedLM
 
 
 def main() -> None:
@@ -28,7 +29,8 @@ def main() -> None:
 
     torch.manual_seed(0)
     began = time.perf_counter()
-    model = BertForMaskedLM(BertConfig(vocab_size=28996)).requires_grad_(False).to(args.device)
+    kind, sizes = SHAPES["bert-base"]
+    model = BertForMaskedLM(AutoConfig.for_model(kind, **sizes)).requires_grad_(False).to(args.device)
     hidden = model.config.hidden_size
     embedding = torch.nn.Embedding(args.virtual, hidden, device=args.device)
     lstm = torch.nn.LSTM(hidden, hidden // 2, 2, bidirectional=True, batch_first=True, device=args.device)

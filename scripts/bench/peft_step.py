@@ -16,14 +16,15 @@ import json
 import time
 
 import torch
+from shapes import SHAPES
 from timing import figures, times
 from peft import PromptEncoderConfig, TaskType, get_peft_model
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", help="Hugging Face folder")
+    parser.add_argument("model", help="Hugging Face folder, or gpt2 or qwen2-0.5b for random weights of that shape")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--length", type=int, default=16)
     parser.add_argument("--virtual", type=int, default=9)
@@ -35,7 +36,13 @@ def main() -> None:
 
     torch.manual_seed(0)
     began = time.perf_counter()
-    model = AutoModelForCausalLM.from_pretrained(args.model, dtype=getattr(torch, args.dtype))
+    dtype = getattr(torch, args.dtype)
+    if args.model in SHAPES:
+        # Speed does not depend on what the weights are.
+        kind, sizes = SHAPES[args.model]
+        model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **sizes), dtype=dtype)
+    else:
+        model = AutoModelForCausalLM.from_pretrained(args.model, dtype=dtype)
     prompt = PromptEncoderConfig(
         task_type=TaskType.CAUSAL_LM,
         num_virtual_tokens=args.virtual,

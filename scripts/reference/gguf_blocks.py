@@ -3,6 +3,8 @@
 
     python scripts/reference/gguf_blocks.py
 
+F32.Q8_0.f32 and F32.Q4_1.f32 are the numbers of F32.f32 after they were rounded to these types.
+
 For each type, NAME.gguf holds a tensor "blocks" of three rows and NAME.f32 what the gguf package
 makes of it (little-endian). Quantised blocks are random bytes but for their scales, which are drawn
 small, so that every bit pattern of the integers occurs.
@@ -56,6 +58,10 @@ def write_type(kind: Type, rng: np.random.Generator) -> None:
     assert expected.shape == (ROWS, COLUMNS)
     path.with_suffix(".f32").write_bytes(expected.tobytes())
     print(f"{shown(path)}: {path.stat().st_size} bytes")
+    if kind == Type.F32:
+        for fewer in (Type.Q8_0, Type.Q4_1):
+            rounded = gguf.dequantize(gguf.quantize(rows, fewer), fewer).astype("<f4")
+            path.with_suffix(f".{fewer.name}.f32").write_bytes(rounded.tobytes())
 
 
 def permute(weight: np.ndarray, heads: int) -> np.ndarray:

@@ -25,4 +25,4 @@ pub use device::{DeviceError, DeviceSpec};
 pub use error::LoadError;
 pub use registry::{Backbone, Trainable, load, load_with, trainable};
 pub use tensor_report::TensorReport;
-pub use transformer::{Memory, Options, Precision};
+pub use transformer::{Memory, Options, Precision, Rounding};

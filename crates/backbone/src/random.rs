@@ -9,6 +9,7 @@ use kernels::rotary::Rope;
 
 use crate::error::LoadError;
 use crate::families::bert::{self, BertConfig};
+use crate::families::gpt2::{self, Gpt2Config};
 use crate::families::llama::{self, LlamaConfig};
 use crate::source::{Dtype, SourceError, Weights};
 use crate::transformer::Description;
@@ -21,6 +22,10 @@ const GROUP: usize = 32;
 pub enum RandomFamily {
     /// A causal language model.
     Llama,
+    /// The same with biases of queries, keys and values.
+    Qwen2,
+    /// A causal language model with LayerNorm, biases and learned positions.
+    Gpt2,
     /// A masked language model.
     Bert,
 }
@@ -73,7 +78,7 @@ impl RandomSizes {
             return wrong(format!("{hidden} and {intermediate} have to be multiples of {GROUP}"));
         }
         Ok(match family {
-            RandomFamily::Llama => llama::description(&LlamaConfig {
+            RandomFamily::Llama | RandomFamily::Qwen2 => llama::description(&LlamaConfig {
                 vocab,
                 hidden,
                 intermediate,
@@ -85,12 +90,25 @@ impl RandomSizes {
                 rope: Rope::new(hidden / heads, 10_000.0),
                 max_positions: 8192,
                 tied: true,
-                biases: false,
+                biases: family == RandomFamily::Qwen2,
                 head_norms: false,
             }),
-            RandomFamily::Bert if kv_heads != heads => {
-                return wrong(format!("a BERT has as many key heads as heads, not {kv_heads}"));
+            RandomFamily::Bert | RandomFamily::Gpt2 if kv_heads != heads => {
+                return wrong(format!(
+                    "a BERT or a GPT-2 has as many key heads as heads, not {kv_heads}"
+                ));
             }
+            RandomFamily::Gpt2 => gpt2::description(&Gpt2Config {
+                vocab,
+                hidden,
+                intermediate,
+                layers,
+                heads,
+                activation: Activation::GeluTanh,
+                epsilon: 1e-5,
+                positions: 1024,
+                tied: true,
+            }),
             RandomFamily::Bert => bert::description(&BertConfig {
                 vocab,
                 embedding: hidden,

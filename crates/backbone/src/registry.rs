@@ -14,7 +14,7 @@ use crate::families::{
 use crate::footprint::Footprint;
 use crate::layers::Loader;
 use crate::random::{RandomSizes, RandomWeights};
-use crate::source::{self, Identity, Source, TokenizerKind, nearest};
+use crate::source::{self, Identity, Rounded, Source, TokenizerKind, Weights, nearest};
 use crate::tensor_report::TensorReport;
 use crate::tokenizer::Tokenizer;
 use crate::transformer::{
@@ -149,9 +149,19 @@ pub fn load_with(path: &Path, device: &Device, options: Options) -> Result<Backb
     // All that is wrong at once, before anything is read.
     let tensors = TensorReport::new(&description, source.weights.as_ref());
     tensors.check(&description, saved_from(&source))?;
-    let loader = Loader::new(source.weights.as_ref(), device, &options);
+    let rounded = Rounded::new(source.weights.as_ref(), &description, options.rounding);
+    let weights = as_loaded(source.weights.as_ref(), &rounded);
+    let loader = Loader::new(weights, device, &options);
     let model = Box::new(TransformerLm::load(&description, &loader, options)?);
     Ok(Backbone { model, tokenizer: source.tokenizer, identity: source.identity, tensors })
+}
+
+/// Weights as they are loaded: rounded, if they are to be.
+fn as_loaded<'a>(weights: &'a dyn Weights, rounded: &'a Option<Rounded<'a>>) -> &'a dyn Weights {
+    match rounded {
+        Some(rounded) => rounded,
+        None => weights,
+    }
 }
 
 /// The class that a folder's weights were saved from, as its config has it.
@@ -217,7 +227,9 @@ pub fn footprint(path: &Path, device: &Device, options: Options) -> Result<Footp
     let description = describe(&source)?;
     TensorReport::new(&description, source.weights.as_ref())
         .check(&description, saved_from(&source))?;
-    Ok(Footprint::new(description, source.weights.as_ref(), options.fused && is_cpu(device)))
+    let rounded = Rounded::new(source.weights.as_ref(), &description, options.rounding);
+    let weights = as_loaded(source.weights.as_ref(), &rounded);
+    Ok(Footprint::new(description.clone(), weights, options.fused && is_cpu(device)))
 }
 
 /// What a backbone is, told from its files' headers.
@@ -254,7 +266,8 @@ pub fn random(
     check(options, device)?;
     let description = sizes.describe()?;
     let weights = RandomWeights::new(&description, sizes.weights);
-    let loader = Loader::new(&weights, device, &options);
+    let rounded = Rounded::new(&weights, &description, options.rounding);
+    let loader = Loader::new(as_loaded(&weights, &rounded), device, &options);
     TransformerLm::load(&description, &loader, options)
 }
 
@@ -269,7 +282,9 @@ pub fn random_footprint(
 ) -> Result<Footprint, LoadError> {
     let description = sizes.describe()?;
     let weights = RandomWeights::new(&description, sizes.weights);
-    Ok(Footprint::new(description, &weights, options.fused && is_cpu(device)))
+    let rounded = Rounded::new(&weights, &description, options.rounding);
+    let weights = as_loaded(&weights, &rounded);
+    Ok(Footprint::new(description.clone(), weights, options.fused && is_cpu(device)))
 }
 
 /// Families that are built in, by the `model_type` of their config.

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::data::{self, Candidates, DataSet, Example};
 use crate::error::Error;
-use crate::settings::{BackboneSettings, Dtype, MemoryMode, Settings, Split};
+use crate::settings::{BackboneSettings, Dtype, MemoryMode, Rounding, Settings, Split};
 
 /// An example ready for the model.
 #[derive(Debug, Clone)]
@@ -192,7 +192,8 @@ impl Majority {
 
 /// How a backbone is to run, as its settings say.
 pub fn backbone_options(settings: &BackboneSettings) -> backbone::Options {
-    let BackboneSettings { fused, share_prefix, answer_rows, memory, dtype, .. } = *settings;
+    let BackboneSettings { fused, share_prefix, answer_rows, memory, dtype, rounding, .. } =
+        *settings;
     let memory = match memory {
         MemoryMode::Tape => backbone::Memory::Tape,
         MemoryMode::Recompute => backbone::Memory::Recompute,
@@ -202,5 +203,10 @@ pub fn backbone_options(settings: &BackboneSettings) -> backbone::Options {
         Dtype::Bf16 => backbone::Precision::Bf16,
         Dtype::F16 => backbone::Precision::F16,
     };
-    backbone::Options { fused, share_prefix, answer_rows, memory, precision }
+    let rounding = match rounding {
+        Rounding::None => backbone::Rounding::None,
+        Rounding::Q8 => backbone::Rounding::EightBits,
+        Rounding::Q4 => backbone::Rounding::FourBits,
+    };
+    backbone::Options { fused, share_prefix, answer_rows, memory, precision, rounding }
 }

@@ -20,6 +20,7 @@ mod mapped;
 pub mod model_card;
 mod names;
 mod pytorch;
+mod rounded;
 mod safetensors;
 
 use std::path::{Path, PathBuf};
@@ -34,6 +35,7 @@ pub use hf_tokenizer::TokenizerKind;
 pub(crate) use hf_tokenizer::check_charsmaps;
 pub use identity::Identity;
 pub(crate) use names::resolve;
+pub(crate) use rounded::Rounded;
 
 use crate::tokenizer::Tokenizer;
 

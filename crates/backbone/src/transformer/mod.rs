@@ -42,8 +42,8 @@ use transform::Transform;
 use crate::error::LoadError;
 use crate::layers::Loader;
 
-/// How a backbone runs. Every choice but that of precision gives the same numbers; they differ in time
-/// and memory.
+/// How a backbone runs. Every choice but those of precision and rounding gives the same numbers; they
+/// differ in time and memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// Packed weights and fused operations where the device has them (the CPU).
@@ -56,6 +56,20 @@ pub struct Options {
     pub memory: Memory,
     /// In what numbers weights are held and multiplied (if not fused).
     pub precision: Precision,
+    /// To how few bits matrices are rounded while they are loaded.
+    pub rounding: Rounding,
+}
+
+/// To how few bits matrices are rounded while they are loaded: the one option that changes them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rounding {
+    /// They stay what their file says.
+    None,
+    /// Eight bits and a scale for every 32 numbers of a row (GGUF's Q8_0).
+    EightBits,
+    /// Four bits, a scale and a least value for every 32 numbers of a row (GGUF's Q4_1). The CPU's
+    /// kernels hold them in eight.
+    FourBits,
 }
 
 /// In what numbers Burn's operations hold and multiply weights.
@@ -101,6 +115,7 @@ impl Default for Options {
             answer_rows: true,
             memory: Memory::Tape,
             precision: Precision::F32,
+            rounding: Rounding::None,
         }
     }
 }

@@ -62,10 +62,33 @@ pub struct BenchArgs {
     pub json: bool,
 }
 
+/// To how few bits matrices are rounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RoundingArg {
+    /// As their file has them.
+    None,
+    /// Eight bits, as GGUF's Q8_0.
+    Q8,
+    /// Four bits, as GGUF's Q4_1.
+    Q4,
+}
+
+impl RoundingArg {
+    /// What it is to a backbone.
+    pub fn rounding(self) -> backbone::Rounding {
+        match self {
+            Self::None => backbone::Rounding::None,
+            Self::Q8 => backbone::Rounding::EightBits,
+            Self::Q4 => backbone::Rounding::FourBits,
+        }
+    }
+}
+
 /// A training step.
 #[derive(Debug, Args)]
 pub struct ShapeArgs {
-    /// Backbone: a name, hf:ORGANISATION/MODEL, a folder or a .gguf file; or random weights of a Llama's or a BERT's sizes, as in
+    /// Backbone: a name, hf:ORGANISATION/MODEL, a folder or a .gguf file; or random weights of a Llama's, Qwen2's,
+    /// GPT-2's or BERT's sizes, as in
     /// random:family=bert,weights=f32,hidden=768,intermediate=3072,layers=12,heads=12,vocab=28996.
     #[arg(long, default_value = "smollm2-135m")]
     pub backbone: String,
@@ -84,6 +107,9 @@ pub struct ShapeArgs {
     /// Virtual tokens that stand at the front, where all examples share them.
     #[arg(long, default_value_t = 6)]
     pub leading: u32,
+    /// Round matrices while they are loaded.
+    #[arg(long, value_enum, default_value = "none")]
+    pub rounding: RoundingArg,
     /// Prompt encoder.
     #[arg(long, value_enum, default_value = "lstm")]
     pub encoder: EncoderArg,

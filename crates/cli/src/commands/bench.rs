@@ -33,6 +33,7 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<Outcome> {
             DtypeArg::Bf16 => Precision::Bf16,
             DtypeArg::F16 => Precision::F16,
         },
+        rounding: args.shape.rounding.rounding(),
     };
     let model: Box<dyn LanguageModel> = match random_sizes(&args.shape.backbone)? {
         Some(sizes) => {
@@ -143,10 +144,14 @@ pub fn random_sizes(backbone: &str) -> anyhow::Result<Option<RandomSizes>> {
         let (name, value) = (name.trim(), value.trim());
         match (name, value) {
             ("family", "llama") => family = RandomFamily::Llama,
+            ("family", "qwen2") => family = RandomFamily::Qwen2,
+            ("family", "gpt2") => family = RandomFamily::Gpt2,
             ("family", "bert") => family = RandomFamily::Bert,
             ("weights", "q8") => weights = RandomDtype::Q8,
             ("weights", "f32") => weights = RandomDtype::F32,
-            ("family", _) => return Err(wrong(format!("'{part}' is not family=llama or bert"))),
+            ("family", _) => {
+                return Err(wrong(format!("'{part}' is not family=llama, qwen2, gpt2 or bert")));
+            }
             ("weights", _) => return Err(wrong(format!("'{part}' is not weights=q8 or f32"))),
             _ if !names.contains(&name) => {
                 let names = names.join(", ");

@@ -18,7 +18,7 @@ pub fn run(args: &EstimateArgs) -> anyhow::Result<Outcome> {
     }
     let shape = shape(&args.shape, 1)?;
     let fetching = Fetching { offline: args.shape.offline, quiet: args.json, interrupt: None };
-    let options = Options::default();
+    let options = Options { rounding: args.shape.rounding.rounding(), ..Options::default() };
     let device = open::device(&args.shape.device, options)?;
     let footprint = match random_sizes(&args.shape.backbone)? {
         Some(sizes) => registry::random_footprint(&sizes, &device, options)?,

@@ -24,6 +24,12 @@ pub(super) fn backbone(reader: &mut Reader<'_>) -> BackboneSettings {
                 &[("f32", Dtype::F32), ("bf16", Dtype::Bf16), ("f16", Dtype::F16)],
             )
             .or_default_to(Dtype::F32),
+        rounding: reader
+            .choice(
+                "backbone.rounding",
+                &[("none", Rounding::None), ("q8", Rounding::Q8), ("q4", Rounding::Q4)],
+            )
+            .or_default_to(Rounding::None),
     }
 }
 

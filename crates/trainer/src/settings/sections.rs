@@ -20,6 +20,20 @@ pub struct BackboneSettings {
     pub memory: MemoryMode,
     /// In what numbers weights are held and multiplied.
     pub dtype: Dtype,
+    /// To how few bits matrices are rounded while they are loaded.
+    pub rounding: Rounding,
+}
+
+/// To how few bits matrices are rounded while they are loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rounding {
+    /// They stay what their file says.
+    None,
+    /// Eight bits, as GGUF's Q8_0.
+    Q8,
+    /// Four bits, as GGUF's Q4_1.
+    Q4,
 }
 
 /// In what numbers weights are held and multiplied.
