@@ -138,8 +138,9 @@ def numbers(lm, family: str, sentinel: int) -> dict[str, torch.Tensor]:
     rows = torch.arange(len(lengths))
 
     def decoder(count: int) -> dict:
-        start = [lm.config.decoder_start_token_id, sentinel]
-        return {"decoder_input_ids": torch.tensor([start] * count)} if family in ENCODER_DECODER else {}
+        if family not in ENCODER_DECODER:
+            return {}
+        return {"decoder_input_ids": torch.tensor([[lm.config.decoder_start_token_id, sentinel]] * count)}
 
     def at_answers(logits: torch.Tensor) -> torch.Tensor:
         return logits[:, 1] if family in ENCODER_DECODER else logits[rows, positions]

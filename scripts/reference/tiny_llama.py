@@ -30,7 +30,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 VOCAB = 97
-LENGTHS = [7, 4, 1, 9]
+# The last fills every position that the models of tiny_families.py have.
+LENGTHS = [7, 4, 1, 12]
 CAPITALS = [
     ("Britain", "London"),
     ("France", "Paris"),
