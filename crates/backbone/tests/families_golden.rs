@@ -62,10 +62,14 @@ fn logits_and_gradients_equal_transformers() {
 #[test]
 fn products_in_half_precision_stay_near() {
     for name in models() {
-        // bfloat16 has 8 bits, and an OPT's ReLU of random weights turns some of them over: 0.21 there.
+        // bfloat16 has three bits less than f16.
         for (precision, logits, gradient) in
             [(Precision::Bf16, 0.5, 0.25), (Precision::F16, 0.1, 0.05)]
         {
+            // Scores that nothing scales down saturate the softmax of random layers, whose gradient is
+            // then the small difference of large numbers.
+            let saturated = name.starts_with("tiny_t5") || name.starts_with("tiny_umt5");
+            let gradient = if saturated { 4.0 * gradient } else { gradient };
             let options = Options { fused: false, precision, ..Options::default() };
             check_golden(name, &Device::flex(), options, logits, gradient);
         }

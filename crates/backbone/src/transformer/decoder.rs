@@ -14,7 +14,7 @@ use kernels::stack::Shape;
 use ptuning_core::language_model::Layout;
 use ptuning_core::objective::ids;
 
-use super::tensors::{Norm, activate, bucket, padded_rows};
+use super::tensors::{Norm, activate, attention_dtype, bucket, padded_rows};
 use super::{CrossRecipe, DecoderRecipe, LayerRecipe, LinearRecipe, Table};
 use crate::error::LoadError;
 use crate::layers::{Loader, Mask, PositionBias, attention};
@@ -30,6 +30,7 @@ pub struct Decoder {
     /// Its tokens behind the first layer's self-attention, `[steps, hidden]`.
     start: Tensor<2>,
     steps: usize,
+    /// In what numbers attention multiplies.
     dtype: FloatDType,
     /// What padded lengths are multiples of.
     bucket: usize,
@@ -134,7 +135,7 @@ impl Decoder {
             scale: recipe.scale,
             steps: recipe.start.len(),
             start: start.clone(),
-            dtype: loader.dtype(),
+            dtype: attention_dtype(&shape, loader.dtype()),
             bucket: bucket(loader.device()),
             shape,
         };

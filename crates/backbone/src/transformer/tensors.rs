@@ -21,9 +21,16 @@ pub struct Layers {
     /// Those that layers choose from.
     position_biases: Vec<PositionBias>,
     last_norm: Option<Norm>,
+    /// In what numbers attention multiplies.
     dtype: FloatDType,
     /// What padded lengths are multiples of.
     bucket: usize,
+}
+
+/// In what numbers attention multiplies, where weights are held in `dtype`: scores that are not scaled
+/// (T5's) grow so large that rounding them to half precision alone would turn a softmax over.
+pub fn attention_dtype(shape: &Shape, dtype: FloatDType) -> FloatDType {
+    if shape.scale == Some(1.0) { FloatDType::F32 } else { dtype }
 }
 
 /// What padded lengths are multiples of: on a GPU every new one costs compilation and measurements.
@@ -155,12 +162,12 @@ impl Layers {
         };
         let position_biases = biases.iter().map(bias).collect::<Result<_, _>>()?;
         Ok(Self {
+            dtype: attention_dtype(&shape, loader.dtype()),
             shape,
             activation: recipe.activation,
             layers,
             position_biases,
             last_norm,
-            dtype: loader.dtype(),
             bucket: bucket(loader.device()),
         })
     }
