@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use burn::tensor::Device;
-use ptuning_core::language_model::LanguageModel;
+use ptuning_core::language_model::{LanguageModel, Objective};
 
 use crate::config::Config;
 use crate::device::is_cpu;
@@ -89,6 +89,21 @@ pub struct Trainable {
 }
 
 impl Trainable {
+    /// Causal or masked.
+    pub fn objective(&self) -> Objective {
+        self.description.objective
+    }
+
+    /// Rows of the embedding table.
+    pub fn vocab_size(&self) -> usize {
+        self.description.embeddings.out
+    }
+
+    /// Longest sequence that its positions allow.
+    pub fn max_positions(&self) -> usize {
+        self.description.max_positions
+    }
+
     /// The model of tensors that autodiff may track, by [`Parameters::tracked`], as Burn's operations.
     ///
     /// # Errors
@@ -117,8 +132,7 @@ impl Trainable {
 /// # Errors
 /// As [`load`], and an encoder–decoder, whose training on a text is another.
 pub fn trainable(path: &Path, device: &Device) -> Result<Trainable, LoadError> {
-    let source = source::open(path)?;
-    let description = describe(&source)?;
+    let (source, description, _) = checked(path)?;
     if description.decoder.is_some() {
         return Err(LoadError::EncoderDecoder { family: source.identity.family });
     }
@@ -144,16 +158,21 @@ pub fn load(path: &Path, device: &Device) -> Result<Backbone, LoadError> {
 /// As [`load`].
 pub fn load_with(path: &Path, device: &Device, options: Options) -> Result<Backbone, LoadError> {
     check(options, device)?;
-    let source = source::open(path)?;
-    let description = describe(&source)?;
-    // All that is wrong at once, before anything is read.
-    let tensors = TensorReport::new(&description, source.weights.as_ref());
-    tensors.check(&description, saved_from(&source))?;
+    let (source, description, tensors) = checked(path)?;
     let rounded = Rounded::new(source.weights.as_ref(), &description, options.rounding);
     let weights = as_loaded(source.weights.as_ref(), &rounded);
     let loader = Loader::new(weights, device, &options);
     let model = Box::new(TransformerLm::load(&description, &loader, options)?);
     Ok(Backbone { model, tokenizer: source.tokenizer, identity: source.identity, tensors })
+}
+
+/// An opened source and what it holds: all that is wrong is told at once, before anything is read.
+fn checked(path: &Path) -> Result<(Source, Description, TensorReport), LoadError> {
+    let source = source::open(path)?;
+    let description = describe(&source)?;
+    let report = TensorReport::new(&description, source.weights.as_ref());
+    report.check(&description, saved_from(&source))?;
+    Ok((source, description, report))
 }
 
 /// Weights as they are loaded: rounded, if they are to be.
@@ -223,10 +242,7 @@ fn describe(source: &Source) -> Result<Description, LoadError> {
 /// # Errors
 /// As [`load`], but for what only the numbers tell.
 pub fn footprint(path: &Path, device: &Device, options: Options) -> Result<Footprint, LoadError> {
-    let source = source::open(path)?;
-    let description = describe(&source)?;
-    TensorReport::new(&description, source.weights.as_ref())
-        .check(&description, saved_from(&source))?;
+    let (source, description, _) = checked(path)?;
     let rounded = Rounded::new(source.weights.as_ref(), &description, options.rounding);
     let weights = as_loaded(source.weights.as_ref(), &rounded);
     Ok(Footprint::new(description.clone(), weights, options.fused && is_cpu(device)))

@@ -5,8 +5,16 @@ use std::time::Instant;
 
 use backbone::source::fetch::FetchEvent;
 use indicatif::{ProgressBar, ProgressStyle};
+use ptuning_core::objective::Scores;
 use trainer::progress::{Event, Observer};
 use trainer::run_dir::Metric;
+
+/// Scores on one line, in percent but for the loss.
+pub fn scores_in_words(scores: &Scores) -> String {
+    let Scores { precision_at_1: p1, precision_at_10: p10, mrr, loss, .. } = scores;
+    let [p1, p10, mrr] = [p1, p10, mrr].map(|share| 100.0 * share);
+    format!("P@1 {p1:.1} P@10 {p10:.1} MRR {mrr:.1} loss {loss:.3}")
+}
 
 /// Draws a training run.
 pub enum TrainProgress {
@@ -123,11 +131,9 @@ impl Drawn {
                     self.bar.finish_and_clear();
                 }
                 Some(format!(
-                    "epoch {epoch}/{} train loss {train_loss:.3}, dev P@1 {p1:.1} P@10 {:.1} MRR {:.1} loss {:.3}{}",
+                    "epoch {epoch}/{} train loss {train_loss:.3}, dev {}{}",
                     self.epochs,
-                    100.0 * dev.precision_at_10,
-                    100.0 * dev.mrr,
-                    dev.loss,
+                    scores_in_words(dev),
                     if *best { "  (best so far)" } else { "" },
                 ))
             }

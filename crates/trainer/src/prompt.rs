@@ -3,13 +3,12 @@
 use std::path::Path;
 
 use backbone::Backbone;
-use backbone::source::Identity;
 use burn::tensor::Tensor;
 use ptuning_core::prompt_encoder::{Initializer, PromptEncoder};
 use ptuning_core::template::BoundTemplate;
 use ptuning_core::verbalizer::OpenVocabulary;
 
-use crate::checkpoint::{Checkpoint, CheckpointError, Header};
+use crate::checkpoint::{Checkpoint, CheckpointError, Header, check_identity};
 use crate::error::Error;
 use crate::parameters;
 use crate::task::bind;
@@ -59,17 +58,6 @@ pub(crate) fn check_backbone(
     backbone: &Backbone,
     file: &Path,
 ) -> Result<(), Error> {
-    let found = &backbone.identity;
-    if header.backbone.is_same(found) {
-        return Ok(());
-    }
-    let describe = |identity: &Identity| {
-        format!("{} (sha256 {:.12}…)", identity.file.display(), identity.sha256)
-    };
-    Err(Error::Checkpoint(CheckpointError::Backbone {
-        file: file.to_owned(),
-        expected: describe(&header.backbone),
-        found: describe(found),
-        hint: "set backbone.source to the backbone it was trained on".to_owned(),
-    }))
+    let hint = "set backbone.source to the backbone it was trained on";
+    Ok(check_identity(file, &header.backbone, &backbone.identity, hint)?)
 }

@@ -61,20 +61,6 @@ impl<'a> Loader<'a> {
         Ok(Frozen::new(values, out, inner))
     }
 
-    /// A linear layer's bias, `[out]`.
-    pub fn bias(&self, linear: &LinearRecipe) -> Result<Option<Vec<f32>>, LoadError> {
-        let Some(name) = &linear.bias else { return Ok(None) };
-        let all = self.numbers(name, &[linear.bias_len()])?;
-        let out = linear.out;
-        Ok(Some(match linear.stored {
-            Stored::Whole => all,
-            Stored::Rows { first, .. } | Stored::Columns { first, .. } => {
-                all[first..first + out].to_vec()
-            }
-            Stored::Turns { block, which, of } => turns(&all, block, which, of),
-        }))
-    }
-
     /// A vector or a matrix as plain numbers.
     pub fn numbers(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, LoadError> {
         Ok(self.weights.read_vec(&self.find(name, shape)?)?)
@@ -88,13 +74,10 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// A linear layer's bias on the device, `[out]`.
-    pub fn bias_tensor(&self, linear: &LinearRecipe) -> Result<Option<Tensor<1>>, LoadError> {
-        let learned = linear.bias.as_ref().and_then(|name| self.learned?.get(name));
-        let Some(all) = learned else {
-            return Ok(self.bias(linear)?.map(|bias| self.tensor(bias)));
-        };
-        let (all, out) = (all.clone(), linear.out);
+    /// A linear layer's bias, `[out]`.
+    pub fn bias(&self, linear: &LinearRecipe) -> Result<Option<Tensor<1>>, LoadError> {
+        let Some(name) = &linear.bias else { return Ok(None) };
+        let (all, out) = (self.flat(name, &[linear.bias_len()])?, linear.out);
         Ok(Some(match linear.stored {
             Stored::Whole => all,
             Stored::Rows { first, .. } | Stored::Columns { first, .. } => all.narrow(0, first, out),
@@ -155,6 +138,11 @@ impl<'a> Loader<'a> {
         let expected = expected.to_vec();
         Err(LoadError::Shape { file: file(), name: found, expected, found: shape })
     }
+}
+
+/// A tensor's numbers, row by row.
+pub fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().iter().collect()
 }
 
 /// The same as [`part`] of a tensor, `[out, in]`.

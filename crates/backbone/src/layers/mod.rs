@@ -12,7 +12,7 @@ mod rotary;
 pub use attention::{Mask, attention};
 pub use layer_norm::LayerNorm;
 pub use linear::{Linear, product};
-pub use loader::Loader;
+pub use loader::{Loader, numbers};
 pub use position_bias::PositionBias;
 pub use rms_norm::RmsNorm;
 pub use rotary::Rotary;

@@ -263,7 +263,7 @@ pub enum SourceError {
 
 impl SourceError {
     /// Refuses a buffer that is not as long as its tensor.
-    pub(super) fn check_length(
+    pub(crate) fn check_length(
         path: &Path,
         name: &str,
         expected: usize,

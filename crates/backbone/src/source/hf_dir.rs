@@ -12,11 +12,11 @@ use super::safetensors::SafetensorsWeights;
 use super::{Identity, Source, SourceError, Weights, hf_tokenizer};
 use crate::tokenizer::Tokenizer;
 
-const CONFIG: &str = "config.json";
-const WEIGHTS: &str = "model.safetensors";
-const INDEX: &str = "model.safetensors.index.json";
-const PYTORCH: &str = "pytorch_model.bin";
-const PYTORCH_INDEX: &str = "pytorch_model.bin.index.json";
+pub(super) const CONFIG: &str = "config.json";
+pub(super) const WEIGHTS: &str = "model.safetensors";
+pub(super) const INDEX: &str = "model.safetensors.index.json";
+pub(super) const PYTORCH: &str = "pytorch_model.bin";
+pub(super) const PYTORCH_INDEX: &str = "pytorch_model.bin.index.json";
 
 /// Opens a folder that has a config.json.
 ///

@@ -33,7 +33,7 @@ pub use error::SourceError;
 pub(crate) use error::{nearest, nearest_hint};
 pub use hf_tokenizer::TokenizerKind;
 pub(crate) use hf_tokenizer::check_charsmaps;
-pub use identity::Identity;
+pub use identity::{Identity, hex};
 pub(crate) use names::resolve;
 pub(crate) use rounded::Rounded;
 

@@ -101,9 +101,7 @@ impl Weights for Rounded<'_> {
             return self.inner.read_f32(name, out);
         }
         let Grouped { quants, scales, offsets, .. } = self.grouped(name)?;
-        if quants.len() != out.len() {
-            return self.inner.read_f32(name, out);
-        }
+        SourceError::check_length(self.path(), name, quants.len(), out.len())?;
         let groups = out.as_chunks_mut::<GROUP>().0.iter_mut().zip(quants.as_chunks::<GROUP>().0);
         for (index, (out, quants)) in groups.enumerate() {
             let offset = offsets.get(index).copied().unwrap_or(0.0);

@@ -41,11 +41,11 @@ impl Input {
             #[cfg(feature = "flex")]
             true => {
                 let norm = norm.map(|norm| super::packed::load_norm(norm, hidden, loader));
-                let added = added(description, loader)?;
+                let added = added(description, loader)?.map(crate::layers::numbers);
                 Self::Packed(packed::Packed::new(hidden, added, norm.transpose()?))
             }
             _ => Self::Tensors {
-                added: added_tensor(description, loader)?,
+                added: added(description, loader)?,
                 norm: norm.map(|norm| Norm::load(norm, hidden, loader)).transpose()?,
             },
         }))
@@ -77,10 +77,7 @@ impl Input {
 }
 
 /// What is added to the row at each position, `[positions, hidden]`.
-fn added_tensor(
-    description: &Description,
-    loader: &Loader<'_>,
-) -> Result<Option<Tensor<2>>, LoadError> {
+fn added(description: &Description, loader: &Loader<'_>) -> Result<Option<Tensor<2>>, LoadError> {
     let (hidden, count) = (description.embeddings.inner, description.max_positions);
     let InputRecipe { positions, segments, .. } = &description.input;
     let table = |name: &str, rows: usize| {
@@ -98,29 +95,6 @@ fn added_tensor(
             Some(added) => added + first,
             None => first.expand([count, hidden]),
         });
-    }
-    Ok(added)
-}
-
-/// The same as plain numbers.
-#[cfg(feature = "flex")]
-fn added(description: &Description, loader: &Loader<'_>) -> Result<Option<Vec<f32>>, LoadError> {
-    let (hidden, count) = (description.embeddings.inner, description.max_positions);
-    let InputRecipe { positions, segments, .. } = &description.input;
-    let mut added = match positions {
-        Some(positions) => {
-            let shape = [positions.skipped + count, hidden];
-            Some(loader.numbers(&positions.table, &shape)?.split_off(positions.skipped * hidden))
-        }
-        None => None,
-    };
-    if let Some((name, rows)) = segments {
-        let mut first = loader.numbers(name, &[*rows, hidden])?;
-        first.truncate(hidden);
-        let added = added.get_or_insert_with(|| vec![0.0; count * hidden]);
-        for row in added.chunks_exact_mut(hidden) {
-            row.iter_mut().zip(&first).for_each(|(x, first)| *x += first);
-        }
     }
     Ok(added)
 }

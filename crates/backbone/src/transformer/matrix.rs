@@ -10,7 +10,7 @@ use kernels::profile::{Stage, timed};
 use super::LinearRecipe;
 use crate::error::LoadError;
 use crate::fused::{Function, Pullback, apply};
-use crate::layers::Loader;
+use crate::layers::{Loader, numbers};
 
 /// A packed matrix, and what may be added to its products.
 #[derive(Clone)]
@@ -28,7 +28,7 @@ impl std::fmt::Debug for Matrix {
 
 impl Matrix {
     pub fn load(loader: &Loader<'_>, linear: &LinearRecipe) -> Result<Self, LoadError> {
-        let bias = loader.bias(linear)?.map(Into::into);
+        let bias = loader.bias(linear)?.map(|bias| numbers(bias).into());
         Ok(Self { weight: Arc::new(loader.frozen(linear)?), bias })
     }
 

@@ -50,12 +50,9 @@ pub(super) fn gain(
     norm: &NormRecipe,
     width: usize,
     loader: &Loader<'_>,
-) -> Result<Vec<f32>, LoadError> {
-    let mut gain = loader.numbers(&norm.gain, &[width])?;
-    if norm.kind == NormKind::RmsOffByOne {
-        gain.iter_mut().for_each(|gain| *gain += 1.0);
-    }
-    Ok(gain)
+) -> Result<Tensor<1>, LoadError> {
+    let gain = loader.flat(&norm.gain, &[width])?;
+    Ok(if norm.kind == NormKind::RmsOffByOne { gain.add_scalar(1.0) } else { gain })
 }
 
 /// A layer norm's biases, `[width]`: zeros where it has none.
@@ -63,28 +60,6 @@ pub(super) fn gain(
 /// # Errors
 /// A tensor that is missing or of another shape.
 pub(super) fn bias(
-    norm: &NormRecipe,
-    width: usize,
-    loader: &Loader<'_>,
-) -> Result<Vec<f32>, LoadError> {
-    match &norm.bias {
-        Some(bias) => loader.numbers(bias, &[width]),
-        None => Ok(vec![0.0; width]),
-    }
-}
-
-/// [`gain`] on the loader's device.
-pub(super) fn gain_tensor(
-    norm: &NormRecipe,
-    width: usize,
-    loader: &Loader<'_>,
-) -> Result<Tensor<1>, LoadError> {
-    let gain = loader.flat(&norm.gain, &[width])?;
-    Ok(if norm.kind == NormKind::RmsOffByOne { gain.add_scalar(1.0) } else { gain })
-}
-
-/// [`bias`] on the loader's device.
-pub(super) fn bias_tensor(
     norm: &NormRecipe,
     width: usize,
     loader: &Loader<'_>,

@@ -12,7 +12,7 @@ use super::norm_recipe::{bias, gain};
 use super::{LayerRecipe, LinearRecipe, NormKind, NormRecipe, Options, Recipe};
 use crate::error::LoadError;
 use crate::fused::{Function, Pullback, apply};
-use crate::layers::Loader;
+use crate::layers::{Loader, numbers};
 
 /// A packed stack.
 #[derive(Clone)]
@@ -89,7 +89,7 @@ fn load_layer(
 ) -> Result<Layer, LoadError> {
     let Shape { hidden, heads, head_dim, .. } = recipe.shape;
     let linear = |linear: &LinearRecipe| -> Result<Linear, LoadError> {
-        Ok(Linear { weight: loader.frozen(linear)?, bias: loader.bias(linear)? })
+        Ok(Linear { weight: loader.frozen(linear)?, bias: loader.bias(linear)?.map(numbers) })
     };
     let norm = |norm: &NormRecipe| load_norm(norm, hidden, loader);
     let both = |norms: &Option<[NormRecipe; 2]>, width| -> Result<Option<[Norm; 2]>, LoadError> {
@@ -124,10 +124,10 @@ fn load_layer(
 
 /// Reads a norm's vectors.
 pub fn load_norm(norm: &NormRecipe, width: usize, loader: &Loader<'_>) -> Result<Norm, LoadError> {
-    let (gain, epsilon) = (gain(norm, width, loader)?, norm.epsilon as f32);
+    let (gain, epsilon) = (numbers(gain(norm, width, loader)?), norm.epsilon as f32);
     Ok(match norm.kind {
         NormKind::Rms | NormKind::RmsOffByOne => Norm::Rms { gain, epsilon },
-        NormKind::Layer => Norm::Layer { gain, bias: bias(norm, width, loader)?, epsilon },
+        NormKind::Layer => Norm::Layer { gain, bias: numbers(bias(norm, width, loader)?), epsilon },
     })
 }
 

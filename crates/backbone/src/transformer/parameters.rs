@@ -161,14 +161,7 @@ impl Weights for Snapshot {
 
     fn read_f32(&self, name: &str, out: &mut [f32]) -> Result<(), SourceError> {
         let (_, values) = self.get(name)?;
-        if values.len() != out.len() {
-            return Err(SourceError::WrongLength {
-                path: self.path().to_owned(),
-                name: name.to_owned(),
-                expected: values.len(),
-                found: out.len(),
-            });
-        }
+        SourceError::check_length(self.path(), name, values.len(), out.len())?;
         out.copy_from_slice(values);
         Ok(())
     }

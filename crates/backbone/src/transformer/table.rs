@@ -30,7 +30,7 @@ impl Table {
             #[cfg(feature = "flex")]
             true => Ok(Self::Packed(Matrix::load(loader, linear)?, loader.device().clone())),
             _ => {
-                let bias = loader.bias_tensor(linear)?;
+                let bias = loader.bias(linear)?;
                 Ok(Self::Tensor(loader.stacked(&[linear])?, bias))
             }
         }

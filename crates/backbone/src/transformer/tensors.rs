@@ -6,7 +6,7 @@ use kernels::activation::Activation;
 use kernels::stack::{Order, Shape};
 use ptuning_core::language_model::Layout;
 
-use super::norm_recipe::{bias_tensor, gain_tensor};
+use super::norm_recipe::{bias, gain};
 use super::{LayerRecipe, LinearRecipe, NormKind, NormRecipe, Options, PositionBiasRecipe, Recipe};
 use crate::device::is_cpu;
 use crate::error::LoadError;
@@ -66,11 +66,11 @@ struct Layer {
 
 impl Norm {
     pub fn load(norm: &NormRecipe, hidden: usize, loader: &Loader<'_>) -> Result<Self, LoadError> {
-        let gain = gain_tensor(norm, hidden, loader)?;
+        let gain = gain(norm, hidden, loader)?;
         Ok(match norm.kind {
             NormKind::Rms | NormKind::RmsOffByOne => Self::Rms(RmsNorm::new(gain, norm.epsilon)),
             NormKind::Layer => {
-                let bias = bias_tensor(norm, hidden, loader)?;
+                let bias = bias(norm, hidden, loader)?;
                 Self::Layer(LayerNorm::new(gain, bias, norm.epsilon))
             }
         })
@@ -87,7 +87,7 @@ impl Norm {
 /// Several projections of one input as one.
 fn stacked(parts: &[&LinearRecipe], loader: &Loader<'_>) -> Result<Linear, LoadError> {
     let linear = Linear::new(loader.stacked(parts)?);
-    let biases = parts.iter().map(|part| loader.bias_tensor(part));
+    let biases = parts.iter().map(|part| loader.bias(part));
     let biases: Vec<Tensor<1>> = biases.filter_map(Result::transpose).collect::<Result<_, _>>()?;
     Ok(if biases.is_empty() { linear } else { linear.with_bias(Tensor::cat(biases, 0)) })
 }

@@ -68,8 +68,36 @@ impl Overrides {
 }
 
 /// `key="value"`, quoted so that no value is taken for a number.
-pub fn assign(key: &str, value: &str) -> String {
+fn assign(key: &str, value: &str) -> String {
     format!("{key}={}", serde_json::Value::from(value))
+}
+
+/// What a new run takes beside its config.
+#[derive(Debug, Args)]
+pub struct NewRun {
+    #[command(flatten)]
+    pub overrides: Overrides,
+    /// Name of the run folder, instead of the config's.
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Replace an earlier run of the same name.
+    #[arg(long)]
+    pub force: bool,
+    /// Do not download a missing backbone.
+    #[arg(long)]
+    pub offline: bool,
+    /// Print results only, no progress.
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+impl NewRun {
+    /// All settings that are given on the command line, as `KEY=VALUE`.
+    pub fn overrides(&self) -> Vec<String> {
+        let mut all = self.overrides.all();
+        all.extend(self.name.as_deref().map(|name| assign("name", name)));
+        all
+    }
 }
 
 #[derive(Debug, Args)]
@@ -81,19 +109,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
     #[command(flatten)]
-    pub overrides: Overrides,
-    /// Name of the run folder, instead of the config's.
-    #[arg(long)]
-    pub name: Option<String>,
-    /// Replace an earlier run of the same name.
-    #[arg(long)]
-    pub force: bool,
-    /// Do not download a missing backbone.
-    #[arg(long)]
-    pub offline: bool,
-    /// Print results only, no progress.
-    #[arg(long, short)]
-    pub quiet: bool,
+    pub run: NewRun,
 }
 
 #[derive(Debug, Args)]
@@ -105,19 +121,7 @@ pub struct AdaptArgs {
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
     #[command(flatten)]
-    pub overrides: Overrides,
-    /// Name of the run folder, instead of the config's.
-    #[arg(long)]
-    pub name: Option<String>,
-    /// Replace an earlier run of the same name.
-    #[arg(long)]
-    pub force: bool,
-    /// Do not download a missing backbone.
-    #[arg(long)]
-    pub offline: bool,
-    /// Print results only, no progress.
-    #[arg(long, short)]
-    pub quiet: bool,
+    pub run: NewRun,
 }
 
 #[derive(Debug, Args)]

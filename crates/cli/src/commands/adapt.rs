@@ -11,10 +11,10 @@ use trainer::train_loop::End;
 
 use super::open::{self, Fetching};
 use super::train::{check_epochs, info};
-use crate::args::{AdaptArgs, ResumeArgs, assign};
+use crate::args::{AdaptArgs, ResumeArgs};
 use crate::exit::Outcome;
 use crate::interrupt::Interrupt;
-use crate::progress::TrainProgress;
+use crate::progress::{TrainProgress, scores_in_words};
 use crate::shell;
 
 /// Sections and keys that the checkpoints of an adaptation have settled.
@@ -22,21 +22,19 @@ const SETTLED: [&str; 5] = ["backbone", "text", "seed", "name", "runs"];
 
 /// A new run.
 pub fn run(args: &AdaptArgs) -> anyhow::Result<Outcome> {
-    let mut overrides = args.overrides.all();
-    overrides.extend(args.name.as_deref().map(|name| assign("name", name)));
-    let settings = settings::load_adapt(&args.config, &overrides)?;
-    RunDir::check_free_at(&settings.folder(), args.force)?;
+    let settings = settings::load_adapt(&args.config, &args.run.overrides())?;
+    RunDir::check_free_at(&settings.folder(), args.run.force)?;
     let interrupt = Interrupt::install();
-    let Some(mut adaptation) = open(settings, args.offline, args.quiet, &interrupt)? else {
+    let Some(mut adaptation) = open(settings, args.run.offline, args.run.quiet, &interrupt)? else {
         return Ok(Outcome::Interrupted);
     };
     let settings = adaptation.settings();
     let info = info(Job::Adapt, &settings.device, settings.seed, &adaptation.model().identity);
-    let run = RunDir::create_at(settings.folder(), &settings.to_toml()?, &info, args.force)?;
-    if !args.quiet {
+    let run = RunDir::create_at(settings.folder(), &settings.to_toml()?, &info, args.run.force)?;
+    if !args.run.quiet {
         eprintln!("run folder {}", run.path().display());
     }
-    go(&mut adaptation, &run, &interrupt, args.quiet)
+    go(&mut adaptation, &run, &interrupt, args.run.quiet)
 }
 
 /// An earlier run, from its last checkpoint.
@@ -73,13 +71,8 @@ fn open(
 ) -> anyhow::Result<Option<Adaptation>> {
     let device = settings.device.parse::<DeviceSpec>()?.open()?;
     let fetching = Fetching { offline, quiet, interrupt: Some(interrupt) };
-    let path = match open::locate(&settings.backbone.source, fetching) {
-        Err(_) if interrupt.training.should_stop() => {
-            eprintln!("interrupted; nothing was left behind");
-            return Ok(None);
-        }
-        located => located?,
-    };
+    let located = open::locate(&settings.backbone.source, fetching);
+    let Some(path) = open::unless_interrupted(located, interrupt)? else { return Ok(None) };
     let model = backbone::trainable(&path, &device)?;
     if !quiet {
         eprintln!(
@@ -109,13 +102,7 @@ fn go(
             if cut > 0 { format!(", {cut} of them cut to text.max_tokens") } else { String::new() };
         eprintln!("train {train} passages, dev {dev}{cut}");
         if let Some(scores) = &before {
-            eprintln!(
-                "before: dev P@1 {:.1} P@10 {:.1} MRR {:.1} loss {:.3}",
-                100.0 * scores.precision_at_1,
-                100.0 * scores.precision_at_10,
-                100.0 * scores.mrr,
-                scores.loss
-            );
+            eprintln!("before: dev {}", scores_in_words(scores));
         }
     }
     let started = Instant::now();
@@ -130,7 +117,11 @@ fn go(
     }
     let steps = adaptation.position().step;
     adaptation.restore(AdaptCheckpoint::load(&run.best())?, &run.best())?;
-    let after = adaptation.score()?;
+    // The best epoch was scored when it was saved.
+    let after = match adaptation.position().best {
+        Some((_, scores)) => scores,
+        None => adaptation.score()?,
+    };
     let settings = adaptation.settings();
     let command: Vec<String> = run.info()?.command.iter().map(|word| shell::word(word)).collect();
     let card = ModelCard {

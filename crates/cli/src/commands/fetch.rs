@@ -43,15 +43,9 @@ pub fn run(args: &FetchArgs) -> anyhow::Result<Outcome> {
         }
         open::download(name, fetching)
     };
-    match fetched {
-        Ok(path) => {
-            println!("{}", path.display());
-            Ok(Outcome::Done)
-        }
-        Err(error) if interrupt.training.should_stop() => {
-            eprintln!("interrupted; {}", open::left_behind(&error));
-            Ok(Outcome::Interrupted)
-        }
-        Err(error) => Err(error),
-    }
+    let Some(path) = open::unless_interrupted(fetched, &interrupt)? else {
+        return Ok(Outcome::Interrupted);
+    };
+    println!("{}", path.display());
+    Ok(Outcome::Done)
 }

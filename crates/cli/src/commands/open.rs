@@ -94,8 +94,22 @@ fn watched(
     download(cancel, &mut |event| progress.on(event))
 }
 
+/// What came of a download and what follows it, or `None`, told in words, if Ctrl-C came first.
+pub fn unless_interrupted<T>(
+    result: anyhow::Result<T>,
+    interrupt: &Interrupt,
+) -> anyhow::Result<Option<T>> {
+    match result {
+        Err(error) if interrupt.training.should_stop() => {
+            eprintln!("interrupted; {}", left_behind(&error));
+            Ok(None)
+        }
+        result => result.map(Some),
+    }
+}
+
 /// What an interrupted download leaves, in words.
-pub fn left_behind(error: &anyhow::Error) -> &'static str {
+fn left_behind(error: &anyhow::Error) -> &'static str {
     match error.downcast_ref::<HubError>() {
         Some(_) => "what has come is kept for the next time",
         None => "nothing was left behind",

@@ -15,7 +15,7 @@ use trainer::train_loop::{End, TrainLoop};
 
 use super::adapt;
 use super::open::{self, Fetching};
-use crate::args::{ResumeArgs, TrainArgs, assign};
+use crate::args::{ResumeArgs, TrainArgs};
 use crate::exit::{Hinted, Outcome};
 use crate::interrupt::Interrupt;
 use crate::progress::TrainProgress;
@@ -23,12 +23,10 @@ use crate::{shell, tables};
 
 /// A new run.
 pub fn train(args: &TrainArgs) -> anyhow::Result<Outcome> {
-    let mut overrides = args.overrides.all();
-    overrides.extend(args.name.as_deref().map(|name| assign("name", name)));
-    let settings = settings::load(&args.config, &overrides)?;
-    RunDir::check_free(&settings, args.force)?;
+    let settings = settings::load(&args.config, &args.run.overrides())?;
+    RunDir::check_free(&settings, args.run.force)?;
     let interrupt = Interrupt::install();
-    let Some(task) = open_task(settings, args.offline, args.quiet, &interrupt)? else {
+    let Some(task) = open_task(settings, args.run.offline, args.run.quiet, &interrupt)? else {
         return Ok(Outcome::Interrupted);
     };
     let mut training = TrainLoop::new(&task)?;
@@ -36,11 +34,11 @@ pub fn train(args: &TrainArgs) -> anyhow::Result<Outcome> {
     let settings = &task.settings;
     let info = info(Job::Train, &settings.device, settings.seed, &task.backbone.identity);
     // Everything that can be wrong has been looked at: only now the folder is made.
-    let run = RunDir::create(&task.settings, &info, args.force)?;
-    if !args.quiet {
+    let run = RunDir::create(&task.settings, &info, args.run.force)?;
+    if !args.run.quiet {
         eprintln!("run folder {}", run.path().display());
     }
-    go(&task, &mut training, &run, &interrupt, args.quiet)
+    go(&task, &mut training, &run, &interrupt, args.run.quiet)
 }
 
 /// How a run that starts now comes about.
@@ -127,13 +125,8 @@ fn open_task(
     quiet: bool,
     interrupt: &Interrupt,
 ) -> anyhow::Result<Option<Task>> {
-    match open::task(settings, Fetching { offline, quiet, interrupt: Some(interrupt) }) {
-        Err(error) if interrupt.training.should_stop() => {
-            eprintln!("interrupted; {}", open::left_behind(&error));
-            Ok(None)
-        }
-        opened => opened.map(Some),
-    }
+    let fetching = Fetching { offline, quiet, interrupt: Some(interrupt) };
+    open::unless_interrupted(open::task(settings, fetching), interrupt)
 }
 
 fn go(

@@ -9,7 +9,9 @@ use burn::tensor::{Device, TensorData};
 use serde::{Deserialize, Serialize};
 
 use super::FullTuning;
-use crate::checkpoint::{CheckpointError, FORMAT, Position, read_tensors, write_tensors};
+use crate::checkpoint::{
+    CheckpointError, FORMAT, Position, check_identity, part, read_with_header, write_with_header,
+};
 
 /// The key of the file's metadata.
 const KEY: &str = "ptune-adapt";
@@ -66,9 +68,7 @@ impl AdaptCheckpoint {
         for (prefix, part) in [("model", self.model), ("optimizer", self.optimizer)] {
             tensors.extend(part.into_iter().map(|(name, data)| (format!("{prefix}.{name}"), data)));
         }
-        let header = serde_json::to_string(&self.header)
-            .map_err(|source| CheckpointError::Metadata { file: path.to_owned(), source })?;
-        write_tensors(path, &tensors, BTreeMap::from([(KEY.to_owned(), header)]))
+        write_with_header(path, &tensors, KEY, &self.header)
     }
 
     /// Reads one.
@@ -76,25 +76,9 @@ impl AdaptCheckpoint {
     /// # Errors
     /// A file that is not a checkpoint, is damaged, or is of another format.
     pub fn load(path: &Path) -> Result<Self, CheckpointError> {
-        let (tensors, metadata) = read_tensors(path)?;
-        let text = metadata.get(KEY).ok_or_else(|| CheckpointError::Foreign {
-            file: path.to_owned(),
-            expected: "a checkpoint of `ptune adapt`",
-        })?;
-        let metadata = |source| CheckpointError::Metadata { file: path.to_owned(), source };
-        let header: AdaptHeader = serde_json::from_str(text).map_err(metadata)?;
-        if header.format != FORMAT {
-            let (expected, found) = (FORMAT, header.format);
-            return Err(CheckpointError::Format { file: path.to_owned(), expected, found });
-        }
-        let (mut model, mut optimizer) = (BTreeMap::new(), BTreeMap::new());
-        for (name, data) in tensors {
-            if let Some(name) = name.strip_prefix("model.") {
-                model.insert(name.to_owned(), data);
-            } else if let Some(name) = name.strip_prefix("optimizer.") {
-                optimizer.insert(name.to_owned(), data);
-            }
-        }
+        let expected = "a checkpoint of `ptune adapt`";
+        let (mut tensors, header) = read_with_header(path, KEY, expected)?;
+        let (model, optimizer) = (part(&mut tensors, "model"), part(&mut tensors, "optimizer"));
         Ok(Self { header, model, optimizer })
     }
 
@@ -108,18 +92,8 @@ impl AdaptCheckpoint {
         device: &Device,
         file: &Path,
     ) -> Result<(), CheckpointError> {
-        let identity = &tuning.model.identity;
-        if !self.header.backbone.is_same(identity) {
-            let describe = |identity: &Identity| {
-                format!("{} (sha256 {:.12}…)", identity.file.display(), identity.sha256)
-            };
-            return Err(CheckpointError::Backbone {
-                file: file.to_owned(),
-                expected: describe(&self.header.backbone),
-                found: describe(identity),
-                hint: "set backbone.source to the backbone it started from".to_owned(),
-            });
-        }
+        let hint = "set backbone.source to the backbone it started from";
+        check_identity(file, &self.header.backbone, &tuning.model.identity, hint)?;
         let wrong = |wrong: backbone::transformer::WrongParameter| {
             let backbone::transformer::WrongParameter { name, expected, found } = wrong;
             CheckpointError::Parameter { name: format!("model.{name}"), expected, found }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use backbone::Trainable;
+use backbone::source::hex;
 use ptuning_core::language_model::Tokenize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -62,7 +63,7 @@ pub fn export_model(folder: &Path, model: &Trainable, card: &ModelCard) -> Resul
     // one it started from: so the numbers' hash stands there too.
     let mut hash = Sha256::new();
     tensors.values().for_each(|data| hash.update(data.as_bytes()));
-    let hash: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = hex(&hash.finalize());
     // transformers refuses a file that does not say whose layout it has.
     let metadata = [("format", "pt".to_owned()), ("weights_sha256", hash)];
     let metadata = metadata.map(|(key, value)| (key.to_owned(), value)).into();

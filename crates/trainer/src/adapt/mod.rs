@@ -13,7 +13,7 @@ use std::path::Path;
 use backbone::Trainable;
 use burn::tensor::{Device, Tensor};
 use burn_train::Interrupter;
-use ptuning_core::language_model::{LanguageModel, Layout, Objective};
+use ptuning_core::language_model::{LanguageModel, Layout};
 use ptuning_core::objective::{Scores, cross_entropy, ranks};
 
 pub use checkpoint::AdaptCheckpoint;
@@ -152,8 +152,7 @@ impl Adaptation {
     /// What it reads: passages to learn from, passages held out, and how many were cut.
     pub fn passages(&self) -> (usize, usize, usize) {
         let text = &self.learner.text;
-        let count = |part| text.lengths(part).len();
-        (count(Part::Train(0)), count(Part::Dev), text.cut)
+        (text.count(Part::Train(0)), text.count(Part::Dev), text.cut)
     }
 
     /// Where the run stands.
@@ -201,7 +200,7 @@ impl Learner for TextLearner {
     }
 
     fn dev_examples(&self) -> usize {
-        self.text.lengths(Part::Dev).len()
+        self.text.count(Part::Dev)
     }
 
     fn score(&self) -> Result<Scores, Error> {
@@ -233,13 +232,5 @@ impl Learner for TextLearner {
 
     fn save(&self, position: &Position, path: &Path) -> Result<(), Error> {
         Ok(AdaptCheckpoint::of(&self.tuning, self.seed, position).save(path)?)
-    }
-}
-
-/// What a model of this kind guesses, in words.
-pub fn guesses(objective: Objective) -> &'static str {
-    match objective {
-        Objective::Masked => "masked words",
-        Objective::Causal => "next words",
     }
 }

@@ -103,6 +103,11 @@ impl Text {
         self.passages(part).iter().map(Vec::len).collect()
     }
 
+    /// Number of passages.
+    pub fn count(&self, part: Part) -> usize {
+        self.passages(part).len()
+    }
+
     fn passages(&self, part: Part) -> &[Vec<u32>] {
         match part {
             Part::Train(_) => &self.train,

@@ -22,10 +22,14 @@ use burn::tensor::TensorData;
 use ptuning_core::objective::Scores;
 use ptuning_core::prompt_encoder::EncoderConfig;
 use ptuning_core::verbalizer::OpenVocabulary;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use error::CheckpointError;
 pub use file::{atomically, read_tensors, write_tensors};
+
+/// The key of the header in the file's metadata.
+const KEY: &str = "ptune";
 
 /// Version of the layout; a reader refuses any other.
 pub const FORMAT: u32 = 1;
@@ -99,9 +103,7 @@ impl Checkpoint {
         if let Some(ids) = self.verbalizer.ids() {
             tensors.insert("candidates".to_owned(), id_tensor(ids));
         }
-        let header = serde_json::to_string(&self.header)
-            .map_err(|source| CheckpointError::Metadata { file: path.to_owned(), source })?;
-        write_tensors(path, &tensors, BTreeMap::from([("ptune".to_owned(), header)]))
+        write_with_header(path, &tensors, KEY, &self.header)
     }
 
     /// Reads one.
@@ -109,40 +111,89 @@ impl Checkpoint {
     /// # Errors
     /// A file that is not a checkpoint, is damaged, or is of another format.
     pub fn load(path: &Path) -> Result<Self, CheckpointError> {
-        let (tensors, metadata) = read_tensors(path)?;
-        let text = metadata.get("ptune").ok_or_else(|| CheckpointError::Foreign {
-            file: path.to_owned(),
-            expected: "a ptune checkpoint",
-        })?;
-        // The version first: what follows may have changed with it.
-        #[derive(Deserialize)]
-        struct Version {
-            format: u32,
-        }
-        let metadata = |source| CheckpointError::Metadata { file: path.to_owned(), source };
-        let Version { format } = serde_json::from_str(text).map_err(metadata)?;
-        if format != FORMAT {
-            return Err(CheckpointError::Format {
-                file: path.to_owned(),
-                expected: FORMAT,
-                found: format,
-            });
-        }
-        let header = serde_json::from_str(text).map_err(metadata)?;
-        let mut encoder = BTreeMap::new();
-        let mut optimizer = BTreeMap::new();
-        let mut verbalizer = OpenVocabulary::whole();
-        for (name, data) in tensors {
-            if let Some(name) = name.strip_prefix("encoder.") {
-                encoder.insert(name.to_owned(), data);
-            } else if let Some(name) = name.strip_prefix("optimizer.") {
-                optimizer.insert(name.to_owned(), data);
-            } else if name == "candidates" {
-                verbalizer = OpenVocabulary::candidates(data.iter::<u32>());
-            }
-        }
-        Ok(Self { header, encoder, optimizer, verbalizer })
+        let (mut tensors, header) = read_with_header(path, KEY, "a ptune checkpoint")?;
+        let candidates = tensors.remove("candidates");
+        Ok(Self {
+            header,
+            encoder: part(&mut tensors, "encoder"),
+            optimizer: part(&mut tensors, "optimizer"),
+            verbalizer: match candidates {
+                Some(data) => OpenVocabulary::candidates(data.iter::<u32>()),
+                None => OpenVocabulary::whole(),
+            },
+        })
     }
+}
+
+/// Writes tensors with a header under a key of the metadata.
+///
+/// # Errors
+/// As [`atomically`].
+pub(crate) fn write_with_header(
+    path: &Path,
+    tensors: &BTreeMap<String, TensorData>,
+    key: &str,
+    header: &impl Serialize,
+) -> Result<(), CheckpointError> {
+    let header = serde_json::to_string(header)
+        .map_err(|source| CheckpointError::Metadata { file: path.to_owned(), source })?;
+    write_tensors(path, tensors, BTreeMap::from([(key.to_owned(), header)]))
+}
+
+/// Reads what [`write_with_header`] wrote, `expected` being its name in words.
+///
+/// # Errors
+/// A file without the key, damaged, or of another format.
+pub(crate) fn read_with_header<H: DeserializeOwned>(
+    path: &Path,
+    key: &str,
+    expected: &'static str,
+) -> Result<(BTreeMap<String, TensorData>, H), CheckpointError> {
+    let (tensors, metadata) = read_tensors(path)?;
+    let foreign = || CheckpointError::Foreign { file: path.to_owned(), expected };
+    let text = metadata.get(key).ok_or_else(foreign)?;
+    // The version first: what follows may have changed with it.
+    #[derive(Deserialize)]
+    struct Version {
+        format: u32,
+    }
+    let metadata = |source| CheckpointError::Metadata { file: path.to_owned(), source };
+    let Version { format: found } = serde_json::from_str(text).map_err(metadata)?;
+    if found != FORMAT {
+        return Err(CheckpointError::Format { file: path.to_owned(), expected: FORMAT, found });
+    }
+    Ok((tensors, serde_json::from_str(text).map_err(metadata)?))
+}
+
+/// Takes out the tensors whose names begin with `prefix` and a dot, and drops that.
+pub(crate) fn part(
+    tensors: &mut BTreeMap<String, TensorData>,
+    prefix: &str,
+) -> BTreeMap<String, TensorData> {
+    let is_part = |name: &str| name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.'));
+    let taken = tensors.extract_if(.., |name, _| is_part(name));
+    taken.map(|(name, data)| (name[prefix.len() + 1..].to_owned(), data)).collect()
+}
+
+/// Refuses a checkpoint of another backbone; `hint` says what to set.
+pub(crate) fn check_identity(
+    file: &Path,
+    expected: &Identity,
+    found: &Identity,
+    hint: &str,
+) -> Result<(), CheckpointError> {
+    if expected.is_same(found) {
+        return Ok(());
+    }
+    let describe = |identity: &Identity| {
+        format!("{} (sha256 {:.12}…)", identity.file.display(), identity.sha256)
+    };
+    Err(CheckpointError::Backbone {
+        file: file.to_owned(),
+        expected: describe(expected),
+        found: describe(found),
+        hint: hint.to_owned(),
+    })
 }
 
 /// Vocabulary ids as a tensor to write.

@@ -169,7 +169,7 @@ impl Loop {
                 }
             }
             self.read_losses(learner, run, observer)?;
-            self.end_epoch(learner, settings, lr, run, observer)?;
+            self.end_epoch(learner, settings, (lr, lengths.len()), run, observer)?;
             let more = self.position.epoch < settings.epochs && !self.position.stopped;
             if interrupter.should_stop() && more {
                 return Ok(End::Interrupted);
@@ -241,7 +241,7 @@ impl Loop {
         &mut self,
         learner: &dyn Learner,
         settings: &TrainSettings,
-        lr: f64,
+        (lr, examples): (f64, usize),
         run: &RunDir,
         observer: &mut dyn Observer,
     ) -> Result<(), Error> {
@@ -257,7 +257,7 @@ impl Loop {
         position.step_in_epoch = 0;
         position.loss_sum = 0.0;
         position.examples = 0;
-        let seen = learner.lengths().len() * position.epoch;
+        let seen = examples * position.epoch;
         let metric = Metric::Epoch {
             epoch: position.epoch,
             step: position.step,

@@ -4,10 +4,13 @@ use super::HubError;
 use super::error::listed;
 use super::name::{HubModel, is_gguf, is_plain};
 use crate::source::error::nearest;
+use crate::source::hf_dir::{
+    CONFIG, INDEX as SAFETENSORS_INDEX, PYTORCH, PYTORCH_INDEX, WEIGHTS as SAFETENSORS,
+};
 
 /// What stands beside weights, by its whole name.
 const BESIDE: [&str; 7] = [
-    "config.json",
+    CONFIG,
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -17,11 +20,6 @@ const BESIDE: [&str; 7] = [
 ];
 /// Pairs of bytes that a vocab.json goes with.
 const MERGES: &str = "merges.txt";
-const SAFETENSORS: &str = "model.safetensors";
-const PYTORCH: &str = "pytorch_model.bin";
-/// The indices of weights in shards.
-pub(super) const SAFETENSORS_INDEX: &str = "model.safetensors.index.json";
-pub(super) const PYTORCH_INDEX: &str = "pytorch_model.bin.index.json";
 
 /// The files to fetch.
 #[derive(Debug, PartialEq, Eq)]
@@ -90,8 +88,8 @@ pub(super) fn choose(model: &HubModel, names: &[&str]) -> Result<Choice, HubErro
         files: listed(names),
         hint,
     };
-    if !is_there("config.json") {
-        return Err(lacks("config.json", "it may be an adapter or a part of a model"));
+    if !is_there(CONFIG) {
+        return Err(lacks(CONFIG, "it may be an adapter or a part of a model"));
     }
     if !names.iter().any(|name| is_tokenizer(name)) {
         return Err(lacks("tokenizer", "its tokenizer may be another repository's"));

@@ -12,10 +12,10 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::choice::{PYTORCH_INDEX, SAFETENSORS_INDEX, is_tokenizer};
+use super::choice::is_tokenizer;
 use super::name::{is_commit, is_gguf};
 use super::{Hub, HubError, HubModel};
-use crate::source::hf_dir;
+use crate::source::hf_dir::{self, CONFIG, INDEX, PYTORCH, PYTORCH_INDEX, WEIGHTS};
 
 /// What a model that is not whole in the cache lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,18 +113,18 @@ fn lacking(folder: &Path) -> Option<Lacks> {
     let in_shards = |index| {
         is_there(index) && hf_dir::shards(folder, index).is_ok_and(|files| !files.is_empty())
     };
-    if !is_there("config.json") {
-        return Some(Lacks::File("config.json".to_owned()));
+    if !is_there(CONFIG) {
+        return Some(Lacks::File(CONFIG.to_owned()));
     }
     if !file_names(folder).iter().any(|name| is_tokenizer(name)) {
         return Some(Lacks::Tokenizer);
     }
     // In the order in which they are opened: what comes first must be whole.
-    let whole = is_there("model.safetensors")
-        || if is_there(SAFETENSORS_INDEX) {
-            in_shards(SAFETENSORS_INDEX)
+    let whole = is_there(WEIGHTS)
+        || if is_there(INDEX) {
+            in_shards(INDEX)
         } else {
-            is_there("pytorch_model.bin") || in_shards(PYTORCH_INDEX)
+            is_there(PYTORCH) || in_shards(PYTORCH_INDEX)
         };
     (!whole).then_some(Lacks::Weights)
 }
