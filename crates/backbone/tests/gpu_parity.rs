@@ -29,10 +29,7 @@ fn bert_equals_transformers() {
     equals_transformers("tiny_bert");
 }
 
-// Logits agree, the gradient is 1.14e-3 relative away on Mesa's software Vulkan (6e-6 on the CPU): just
-// above what is asked of it, and not understood yet. The gated GELU is what the others do not have.
 #[test]
-#[ignore = "gradient 1.14e-3 relative away on software Vulkan, 1e-3 is asked"]
 fn modernbert_equals_transformers() {
     equals_transformers("tiny_modernbert");
 }
