@@ -18,9 +18,10 @@ pub fn json<T: Serialize + ?Sized>(value: &T) -> io::Result<()> {
 /// Scores of one split with what was dropped.
 pub fn evaluation(evaluation: &Evaluation) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    let Evaluation { split, counts, candidates, .. } = evaluation;
+    let Evaluation { split, counts, candidates, labels, .. } = evaluation;
+    let kind = if labels.is_some() { "labels" } else { "candidates" };
     let candidates = match candidates {
-        Some(count) => format!("{count} candidates"),
+        Some(count) => format!("{count} {kind}"),
         None => "the whole vocabulary as candidates".to_owned(),
     };
     writeln!(out, "{split}: {} of {} examples, {candidates}", counts.used, counts.read)?;
@@ -34,40 +35,105 @@ pub fn evaluation(evaluation: &Evaluation) -> io::Result<()> {
     if counts.shortened > 0 {
         writeln!(out, "  shortened {}: input too long, by the template's rule", counts.shortened)?;
     }
-    writeln!(out, "  {:<10} {:>6} {:>6} {:>6} {:>7}", "", "P@1", "P@10", "MRR", "loss")?;
-    if let Some(scores) = &evaluation.prompt {
-        row(&mut out, "P-tuned", scores, true, None)?;
+    if let Some(labels) = labels {
+        writeln!(out, "  {labels}")?;
     }
-    if let Some(scores) = &evaluation.manual {
-        row(&mut out, "manual", scores, true, evaluation.manual_template.as_deref())?;
+    let columns = match labels {
+        Some(_) => [Column::Accuracy, Column::MacroF1, Column::Loss].as_slice(),
+        None => &[Column::PrecisionAt1, Column::PrecisionAt10, Column::Mrr, Column::Loss],
+    };
+    let title = |column: &Column| format!(" {:>1$}", column.title(), column.width());
+    let titles: String = columns.iter().map(title).collect();
+    let name = if evaluation.uncalibrated.is_some() { "uncalibrated".len() } else { 10 };
+    writeln!(out, "  {:<name$}{titles}", "")?;
+    let template = evaluation.manual_template.as_deref();
+    let rows = [
+        ("P-tuned", evaluation.prompt.as_ref(), None),
+        ("manual", evaluation.manual.as_ref(), template),
+        ("uncalibrated", evaluation.uncalibrated.as_ref(), template),
+    ];
+    for (label, scores, note) in rows {
+        if let Some(scores) = scores {
+            row(&mut out, (label, name), columns, scores, true, note)?;
+        }
     }
     let answer = evaluation.majority_answer.as_ref().map(|answer| format!("always \"{answer}\""));
-    row(&mut out, "majority", &evaluation.majority, false, answer.as_deref())
+    row(&mut out, ("majority", name), columns, &evaluation.majority, false, answer.as_deref())
+}
+
+/// A column of scores.
+#[derive(Clone, Copy)]
+enum Column {
+    PrecisionAt1,
+    PrecisionAt10,
+    Mrr,
+    Loss,
+    Accuracy,
+    MacroF1,
+}
+
+impl Column {
+    fn title(self) -> &'static str {
+        match self {
+            Self::PrecisionAt1 => "P@1",
+            Self::PrecisionAt10 => "P@10",
+            Self::Mrr => "MRR",
+            Self::Loss => "loss",
+            Self::Accuracy => "accuracy",
+            Self::MacroF1 => "macro F1",
+        }
+    }
+
+    fn width(self) -> usize {
+        match self {
+            Self::Loss => 7,
+            column => column.title().len().max(6),
+        }
+    }
+
+    fn of(self, scores: &Scores, has_loss: bool) -> String {
+        let percent = |x: f64| format!("{:.1}", 100.0 * x);
+        match self {
+            // With one right label, first is right.
+            Self::PrecisionAt1 | Self::Accuracy => percent(scores.precision_at_1),
+            Self::PrecisionAt10 => percent(scores.precision_at_10),
+            Self::Mrr => percent(scores.mrr),
+            Self::MacroF1 => scores.macro_f1.map_or_else(|| "-".to_owned(), percent),
+            Self::Loss if has_loss => format!("{:.3}", scores.loss),
+            Self::Loss => "-".to_owned(),
+        }
+    }
 }
 
 fn row(
     out: &mut impl Write,
-    name: &str,
+    (label, name): (&str, usize),
+    columns: &[Column],
     scores: &Scores,
-    loss: bool,
+    has_loss: bool,
     note: Option<&str>,
 ) -> io::Result<()> {
-    let percent = |x: f64| format!("{:.1}", 100.0 * x);
-    let loss = if loss { format!("{:.3}", scores.loss) } else { "-".to_owned() };
-    let (p1, p10, mrr) =
-        (percent(scores.precision_at_1), percent(scores.precision_at_10), percent(scores.mrr));
+    let cell = |column: &Column| format!(" {:>1$}", column.of(scores, has_loss), column.width());
+    let cells: String = columns.iter().map(cell).collect();
     let note = note.map(|note| format!("  {note}")).unwrap_or_default();
-    writeln!(out, "  {name:<10} {p1:>6} {p10:>6} {mrr:>6} {loss:>7}{note}")
+    writeln!(out, "  {label:<name$}{cells}{note}")
 }
 
-/// The best answers to each input.
+/// The best answers to each input; where answers are labels, with the way to them.
 pub fn predictions(predictions: &[Prediction]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     for prediction in predictions {
         let words: Vec<&str> = prediction.input.values().map(String::as_str).collect();
         writeln!(out, "{}", words.join(" | "))?;
+        if !prediction.labels.is_empty() {
+            writeln!(out, "  {}", prediction.filled)?;
+        }
         for answer in &prediction.answers {
             writeln!(out, "  {:>6.2} %  {}", 100.0 * answer.probability, answer.word)?;
+        }
+        for (index, label) in prediction.labels.iter().enumerate() {
+            let sign = if index == 0 { "→" } else { " " };
+            writeln!(out, "{sign} {:>6.2} %  {}", 100.0 * label.probability, label.label)?;
         }
     }
     Ok(())

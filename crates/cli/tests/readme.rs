@@ -6,6 +6,14 @@ use std::path::{Path, PathBuf};
 
 use common::{Folder, Ran, words};
 
+const DOCUMENTS: [&str; 5] = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/survey.md",
+    "datasets/README.md",
+    "checkpoints/README.md",
+];
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
@@ -96,7 +104,7 @@ fn commands_of_the_documents_parse() {
     // Its own config would let a command go on to work.
     std::fs::remove_file(folder.path("config.toml")).unwrap();
     let mut checked = 0;
-    for name in ["README.md", "CONTRIBUTING.md", "datasets/README.md", "checkpoints/README.md"] {
+    for name in DOCUMENTS {
         for line in shell_lines(&document(name)) {
             if let Some(arguments) = ptune_arguments(&line) {
                 assert_parses(&folder, &arguments);
@@ -110,7 +118,7 @@ fn commands_of_the_documents_parse() {
 #[test]
 fn commands_in_running_text_have_flags_that_are_there() {
     let folder = Folder::new();
-    for name in ["README.md", "CONTRIBUTING.md", "datasets/README.md", "checkpoints/README.md"] {
+    for name in DOCUMENTS {
         let text = document(name);
         let outside =
             text.split("```").step_by(2).flat_map(|part| part.split('`').skip(1).step_by(2));

@@ -76,8 +76,11 @@ pub struct Scores {
     pub precision_at_10: f64,
     /// Mean reciprocal rank, 0 to 1.
     pub mrr: f64,
-    /// Mean cross-entropy over the whole vocabulary, in nats.
+    /// Mean cross-entropy over the whole vocabulary, or over the labels, in nats.
     pub loss: f64,
+    /// Mean over the labels of F1, where answers are labels, 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub macro_f1: Option<f64>,
 }
 
 impl Scores {
@@ -95,7 +98,22 @@ impl Scores {
             precision_at_10: mean(&|rank| f64::from(rank < 10)),
             mrr: mean(&|rank| 1.0 / (rank as f64 + 1.0)),
             loss: losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / examples as f64,
+            macro_f1: None,
         }
+    }
+
+    /// With the macro-averaged F1 of labels that were asked and predicted, `labels` of them in all.
+    ///
+    /// A label that neither occurs nor is predicted counts as 0, as in scikit-learn.
+    pub fn with_macro_f1(self, asked: &[u32], predicted: &[u32], labels: usize) -> Self {
+        let f1 = |label: usize| {
+            let is = |&&found: &&u32| found as usize == label;
+            let right = asked.iter().zip(predicted).filter(|(a, p)| is(a) && is(p)).count();
+            let all = asked.iter().filter(is).count() + predicted.iter().filter(is).count();
+            if all == 0 { 0.0 } else { 2.0 * right as f64 / all as f64 }
+        };
+        let mean = (0..labels).map(f1).sum::<f64>() / labels.max(1) as f64;
+        Self { macro_f1: Some(mean), ..self }
     }
 }
 

@@ -10,6 +10,7 @@ use ptuning_core::language_model::LanguageModel;
 use ptuning_core::prompt_encoder::{EncoderConfig, EncoderKind, Initializer, PromptEncoder};
 use ptuning_core::prompt_model::answer_logits;
 use ptuning_core::template::{Encoded, Part, Slot, TextSpan};
+use ptuning_core::verbalizer::{OpenVocabulary, Verbalizer};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
@@ -100,6 +101,7 @@ pub fn bench(lm: &dyn LanguageModel, settings: &TrainSettings, shape: Shape) -> 
     let vectors = Tensor::from_data(init.normal([shape.prompt, hidden], 1.0), &device);
     let encoder = PromptEncoder::new(&config, vectors, &mut init, &device.clone().autodiff());
     let mut strategy = FixedLm::new(lm, encoder, Optimizer::new(settings));
+    let verbalizer = Verbalizer::Words(OpenVocabulary::whole());
     let batches = vec![items.iter().collect::<Vec<&Item>>()];
     let mut train = Vec::new();
     let mut first_step_done_at = 0.0;
@@ -110,7 +112,7 @@ pub fn bench(lm: &dyn LanguageModel, settings: &TrainSettings, shape: Shape) -> 
             profile::start();
         }
         let started = Instant::now();
-        strategy.step(&batches, settings.lr);
+        strategy.step(&batches, &verbalizer, settings.lr);
         // The loss was read back, but the optimiser's work may still be under way on a GPU.
         let _ = device.sync();
         train.push(started.elapsed().as_secs_f64());

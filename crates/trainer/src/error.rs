@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use ptuning_core::template::{BindError, EncodeError, TemplateError};
+use ptuning_core::verbalizer::SeveralTokens;
 use thiserror::Error;
 
 use crate::checkpoint::CheckpointError;
@@ -68,6 +69,26 @@ pub enum Error {
         /// Fields there are.
         found: String,
     },
+    /// An example's label that the verbalizer does not know.
+    #[error("{place}: `{key}`: expected one of the labels {known}, found '{found}'\nhint: {hint}")]
+    UnknownLabel {
+        /// File and line.
+        place: String,
+        /// Key of the label.
+        key: String,
+        /// What is there.
+        found: String,
+        /// The labels.
+        known: String,
+        /// A way out.
+        hint: String,
+    },
+    /// A label word of several tokens.
+    #[error(
+        "verbalizer.labels: {0}\nhint: a label word has to be one token of the backbone's tokenizer, such as a \
+         frequent word"
+    )]
+    LabelWord(#[from] SeveralTokens),
     /// A template that learns nothing was to be trained.
     #[error(
         "template.text: the strategy 'fixed-lm' learns virtual tokens, but the template has none\n\

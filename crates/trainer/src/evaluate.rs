@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
 use ptuning_core::language_model::LanguageModel;
 use ptuning_core::objective::{Scores, cross_entropy, ids, ranks};
 use ptuning_core::prompt_model::answer_logits;
 use ptuning_core::template::{Encoded, Row};
-use ptuning_core::verbalizer::OpenVocabulary;
+use ptuning_core::verbalizer::{OpenVocabulary, Verbalizer};
 use serde::Serialize;
 
+use crate::calibrate::calibrated;
 use crate::error::Error;
 use crate::prompt::Prompt;
 use crate::settings::Split;
@@ -20,14 +21,20 @@ use crate::task::{Counts, Item, Majority, Task};
 pub struct Outcome {
     /// How many candidates score strictly higher than the right answer.
     pub ranks: Vec<usize>,
-    /// Cross-entropy over the whole vocabulary, in nats.
+    /// Cross-entropy over the whole vocabulary, or over the labels, in nats.
     pub losses: Vec<f32>,
+    /// The answers asked for and the labels predicted, where answers are labels, and how many there are.
+    labels: Option<(Vec<u32>, Vec<u32>, usize)>,
 }
 
 impl Outcome {
     /// Summed up.
     pub fn scores(&self) -> Scores {
-        Scores::new(&self.ranks, &self.losses)
+        let scores = Scores::new(&self.ranks, &self.losses);
+        match &self.labels {
+            Some((asked, predicted, labels)) => scores.with_macro_f1(asked, predicted, *labels),
+            None => scores,
+        }
     }
 }
 
@@ -39,12 +46,23 @@ pub fn outcome(
     lm: &dyn LanguageModel,
     prompt: Option<&Tensor<2>>,
     items: &[Item],
-    verbalizer: &OpenVocabulary,
+    verbalizer: &Verbalizer,
     batch_size: usize,
 ) -> Outcome {
-    let candidates = verbalizer.tensor(&lm.device());
+    let [outcome] = outcomes(lm, prompt, items, [verbalizer], batch_size);
+    outcome
+}
+
+/// As [`outcome`], by several verbalizers that number answers alike.
+pub fn outcomes<const N: usize>(
+    lm: &dyn LanguageModel,
+    prompt: Option<&Tensor<2>>,
+    items: &[Item],
+    verbalizers: [&Verbalizer; N],
+    batch_size: usize,
+) -> [Outcome; N] {
+    let mut judges = verbalizers.map(|verbalizer| Judge::new(verbalizer, items, lm));
     let inputs = distinct_inputs(items);
-    let mut outcome = Outcome { ranks: vec![0; items.len()], losses: vec![0.0; items.len()] };
     for batch in inputs.chunks(batch_size.max(1)) {
         let encoded: Vec<&Encoded> = batch.iter().map(|same| &items[same[0]].encoded).collect();
         let logits = answer_logits(lm, prompt, &encoded);
@@ -55,15 +73,51 @@ pub fn outcome(
             false => logits.select(0, ids(&rows.collect::<Vec<_>>(), &lm.device())),
         };
         let indices = batch.concat();
-        let answers: Vec<u32> = indices.iter().map(|&index| items[index].answer).collect();
-        let losses = cross_entropy(logits.clone(), &answers).into_data();
-        let found = ranks(logits, &answers, candidates.as_ref());
-        for ((index, rank), loss) in indices.into_iter().zip(found).zip(losses.iter::<f32>()) {
-            outcome.ranks[index] = rank;
-            outcome.losses[index] = loss;
+        for judge in &mut judges {
+            judge.see(items, &indices, logits.clone());
         }
     }
-    outcome
+    judges.map(|judge| judge.outcome)
+}
+
+/// One verbalizer's view of logits.
+struct Judge<'a> {
+    verbalizer: &'a Verbalizer,
+    candidates: Option<Tensor<1, Int>>,
+    outcome: Outcome,
+}
+
+impl<'a> Judge<'a> {
+    fn new(verbalizer: &'a Verbalizer, items: &[Item], lm: &dyn LanguageModel) -> Self {
+        let labels = verbalizer.labels().map(|labels| {
+            let asked: Vec<u32> = items.iter().map(|item| item.answer).collect();
+            (asked, vec![0; items.len()], labels.labels().len())
+        });
+        let candidates = verbalizer.candidates().map(|all| ids(&all, &lm.device()));
+        let (ranks, losses) = (vec![0; items.len()], vec![0.0; items.len()]);
+        Self { verbalizer, candidates, outcome: Outcome { ranks, losses, labels } }
+    }
+
+    /// Notes what `logits`, one row for each of `indices`, say.
+    fn see(&mut self, items: &[Item], indices: &[usize], logits: Tensor<2>) {
+        let answers: Vec<u32> = indices.iter().map(|&index| items[index].answer).collect();
+        let scores = match self.verbalizer {
+            Verbalizer::Words(_) => logits,
+            Verbalizer::Labels(labels) => labels.label_scores(logits),
+        };
+        if let Some((_, predicted, _)) = &mut self.outcome.labels {
+            let best = scores.clone().argmax(1).into_data();
+            for (&index, best) in indices.iter().zip(best.iter::<i64>()) {
+                predicted[index] = best as u32;
+            }
+        }
+        let losses = cross_entropy(scores.clone(), &answers).into_data();
+        let found = ranks(scores, &answers, self.candidates.as_ref());
+        for ((&index, rank), loss) in indices.iter().zip(found).zip(losses.iter::<f32>()) {
+            self.outcome.ranks[index] = rank;
+            self.outcome.losses[index] = loss;
+        }
+    }
 }
 
 /// Indices of the items that ask the same input, for each distinct input; inputs of similar length
@@ -90,12 +144,18 @@ pub struct Evaluation {
     pub split: Split,
     /// Examples used and dropped.
     pub counts: Counts,
-    /// Candidates ranked; `None` for the whole vocabulary.
+    /// Candidates ranked, words or labels; `None` for the whole vocabulary.
     pub candidates: Option<usize>,
+    /// The labels and their words, where answers are labels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labels: Option<String>,
     /// The trained prompt; `None` when only the manual template was scored.
     pub prompt: Option<Scores>,
     /// The manual template, tuning-free.
     pub manual: Option<Scores>,
+    /// The manual template without its words' prior, where it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uncalibrated: Option<Scores>,
     /// The manual template's text.
     pub manual_template: Option<String>,
     /// The majority of the train split; its loss is not defined and reported as 0.
@@ -119,7 +179,11 @@ pub fn evaluate(task: &Task, prompt: Option<&Prompt>, split: Split) -> Result<Ev
         (None, Some((template, _))) => template,
         (None, None) => return Err(Error::NothingToLearn),
     };
-    let verbalizer = task.verbalizer(judged);
+    let verbalizer = match prompt {
+        // What a prompt learned with is what it is judged with.
+        Some(prompt) if task.settings.verbalizer.is_some() => prompt.verbalizer.clone(),
+        _ => task.verbalizer(judged)?,
+    };
     let (items, counts) = task.encode(split, judged, &verbalizer)?;
     let (train, _) = task.encode(Split::Train, judged, &verbalizer)?;
     let majority = Majority::new(&train);
@@ -128,23 +192,27 @@ pub fn evaluate(task: &Task, prompt: Option<&Prompt>, split: Split) -> Result<Ev
     let scores = prompt.map(|prompt| {
         outcome(lm, prompt.vectors.as_ref(), &items, &verbalizer, batch_size).scores()
     });
-    let (manual_scores, manual_template) = match manual {
-        None => (None, None),
-        Some((template, text)) => {
-            let items = same_examples(task, split, &template, &items)?;
-            let verbalizer = task.verbalizer(&template);
-            (Some(outcome(lm, None, &items, &verbalizer, batch_size).scores()), Some(text))
-        }
-    };
+    let (mut manual_scores, mut uncalibrated, mut manual_template) = (None, None, None);
+    if let Some((template, text)) = manual {
+        let items = same_examples(task, split, &template, &items)?;
+        let plain = task.verbalizer(&template)?;
+        let verbalizer = calibrated(task, &template, None, plain.clone())?;
+        let [scores, raw] = outcomes(lm, None, &items, [&verbalizer, &plain], batch_size);
+        manual_scores = Some(scores.scores());
+        uncalibrated = (verbalizer != plain).then(|| raw.scores());
+        manual_template = Some(text);
+    }
     Ok(Evaluation {
         split,
         counts,
         candidates: verbalizer.len(),
+        labels: verbalizer.labels().map(ToString::to_string),
         prompt: scores,
         manual: manual_scores,
+        uncalibrated,
         manual_template,
         majority: Scores::new(&majority_ranks, &vec![0.0; majority_ranks.len()]),
-        majority_answer: majority.answer(&task.backbone.tokenizer),
+        majority_answer: majority.answer(&verbalizer, &task.backbone.tokenizer),
     })
 }
 
@@ -154,11 +222,12 @@ pub fn evaluate(task: &Task, prompt: Option<&Prompt>, split: Split) -> Result<Ev
 /// As [`evaluate`], for each of `eval.splits`.
 pub fn check(task: &Task) -> Result<(), Error> {
     let template = task.bind("template.text", &task.settings.template.text)?;
-    let verbalizer = task.verbalizer(&template);
+    let verbalizer = task.verbalizer(&template)?;
     let manual = manual_template(task, false)?;
     for &split in &task.settings.eval.splits {
         let (items, _) = task.encode(split, &template, &verbalizer)?;
         if let Some((manual, _)) = &manual {
+            task.verbalizer(manual)?;
             same_examples(task, split, manual, &items)?;
         }
     }
@@ -199,7 +268,10 @@ fn same_examples(
     template: &ptuning_core::template::BoundTemplate,
     judged: &[Item],
 ) -> Result<Vec<Item>, Error> {
-    let verbalizer = OpenVocabulary::whole();
+    let verbalizer = match task.verbalizer(template)? {
+        Verbalizer::Words(_) => Verbalizer::Words(OpenVocabulary::whole()),
+        labels => labels,
+    };
     let (items, _) = task.encode(split, template, &verbalizer)?;
     let kept =
         |item: &Item| judged.binary_search_by_key(&item.index, |judged| judged.index).is_ok();

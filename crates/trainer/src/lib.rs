@@ -7,6 +7,7 @@
 pub mod adapt;
 pub mod batches;
 pub mod bench;
+pub mod calibrate;
 pub mod checkpoint;
 pub mod data;
 pub mod error;

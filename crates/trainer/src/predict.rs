@@ -4,6 +4,7 @@ use burn::tensor::Tensor;
 use ptuning_core::language_model::Tokenize;
 use ptuning_core::prompt_model::answer_logits;
 use ptuning_core::template::{Encoded, Fields};
+use ptuning_core::verbalizer::{Label, LabelWord, LabelWords, Verbalizer};
 use serde::Serialize;
 
 use backbone::Backbone;
@@ -22,13 +23,27 @@ pub struct Answer {
     pub probability: f32,
 }
 
+/// A label and how probable it is among all labels.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LabelProbability {
+    /// Its name.
+    pub label: String,
+    /// Softmax over the labels.
+    pub probability: f32,
+}
+
 /// The best answers to one input.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Prediction {
     /// The input's fields.
     pub input: Fields,
-    /// The best answers, best first.
+    /// The template with the input in it.
+    pub filled: String,
+    /// The best answers, best first; where answers are labels, the words that stand for them.
     pub answers: Vec<Answer>,
+    /// The labels, best first, where answers are labels.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<LabelProbability>,
 }
 
 /// Answers inputs, a batch at a time.
@@ -50,30 +65,71 @@ pub fn predict(
     };
     let encoded = inputs.iter().map(encode).collect::<Result<Vec<Encoded>, Error>>()?;
     let mut predictions = Vec::with_capacity(inputs.len());
+    let template = prompt.template.template();
     for (inputs, encoded) in inputs.chunks(batch_size.max(1)).zip(encoded.chunks(batch_size.max(1)))
     {
-        let logits = logits(backbone, prompt, &encoded.iter().collect::<Vec<_>>());
-        for (input, row) in inputs.iter().zip(&logits) {
-            let top = prompt.verbalizer.top(row, k);
-            let answer = |(id, probability): (u32, f32)| Answer {
-                word: backbone.tokenizer.decode(&[id]).trim().to_owned(),
-                id,
-                probability,
-            };
-            predictions.push(Prediction {
-                input: input.clone(),
-                answers: top.into_iter().map(answer).collect(),
-            });
+        let encoded: Vec<&Encoded> = encoded.iter().collect();
+        let logits = answer_logits(backbone.model.as_ref(), prompt.vectors.as_ref(), &encoded);
+        let found = match &prompt.verbalizer {
+            Verbalizer::Words(words) => {
+                let top = rows(logits).into_iter().map(|row| words.top(&row, k));
+                top.map(|top| (answers(backbone, top), Vec::new())).collect()
+            }
+            Verbalizer::Labels(labels) => label_answers(labels, logits, k),
+        };
+        for (input, (answers, labels)) in inputs.iter().zip(found) {
+            let filled = template.filled(input);
+            predictions.push(Prediction { input: input.clone(), filled, answers, labels });
         }
     }
     Ok(predictions)
 }
 
+fn answers(backbone: &Backbone, top: Vec<(u32, f32)>) -> Vec<Answer> {
+    let answer = |(id, probability): (u32, f32)| Answer {
+        word: backbone.tokenizer.decode(&[id]).trim().to_owned(),
+        id,
+        probability,
+    };
+    top.into_iter().map(answer).collect()
+}
+
+/// For each row, the `k` best words of labels, and all labels.
+fn label_answers(
+    labels: &LabelWords,
+    logits: Tensor<2>,
+    k: usize,
+) -> Vec<(Vec<Answer>, Vec<LabelProbability>)> {
+    let words = labels.word_scores(logits);
+    let scores = rows(labels.aggregated(words.clone()));
+    let row = |(words, scores): (Vec<f32>, Vec<f32>)| {
+        let word = |(word, score): (&LabelWord, f32)| Answer {
+            word: word.text.clone(),
+            id: word.id,
+            probability: score.exp(),
+        };
+        let mut answers: Vec<Answer> = labels.words().zip(words).map(word).collect();
+        answers.sort_by(|a, b| b.probability.total_cmp(&a.probability));
+        answers.truncate(k);
+        let label = |(label, score): (&Label, f32)| LabelProbability {
+            label: label.name.clone(),
+            probability: score.exp(),
+        };
+        let mut found: Vec<LabelProbability> =
+            labels.labels().iter().zip(scores).map(label).collect();
+        found.sort_by(|a, b| b.probability.total_cmp(&a.probability));
+        (answers, found)
+    };
+    rows(words).into_iter().zip(scores).map(row).collect()
+}
+
+fn rows(tensor: Tensor<2>) -> Vec<Vec<f32>> {
+    let [_, width] = tensor.dims();
+    let values: Vec<f32> = tensor.into_data().iter().collect();
+    values.chunks(width).map(<[f32]>::to_vec).collect()
+}
+
 /// Logits of the whole vocabulary at the answer of each encoded input, one row each.
 pub fn logits(backbone: &Backbone, prompt: &Prompt, batch: &[&Encoded]) -> Vec<Vec<f32>> {
-    let vectors: Option<&Tensor<2>> = prompt.vectors.as_ref();
-    let logits = answer_logits(backbone.model.as_ref(), vectors, batch);
-    let [_, vocab] = logits.dims();
-    let values: Vec<f32> = logits.into_data().iter().collect();
-    values.chunks(vocab).map(<[f32]>::to_vec).collect()
+    rows(answer_logits(backbone.model.as_ref(), prompt.vectors.as_ref(), batch))
 }

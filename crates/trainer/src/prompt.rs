@@ -6,7 +6,7 @@ use backbone::Backbone;
 use burn::tensor::Tensor;
 use ptuning_core::prompt_encoder::{Initializer, PromptEncoder};
 use ptuning_core::template::BoundTemplate;
-use ptuning_core::verbalizer::OpenVocabulary;
+use ptuning_core::verbalizer::Verbalizer;
 
 use crate::checkpoint::{Checkpoint, CheckpointError, Header, check_identity};
 use crate::error::Error;
@@ -20,8 +20,8 @@ pub struct Prompt {
     pub template: BoundTemplate,
     /// h_0 … h_m, `[prompt, hidden]`, without autodiff; `None` for a template of plain words.
     pub vectors: Option<Tensor<2>>,
-    /// Which words may answer.
-    pub verbalizer: OpenVocabulary,
+    /// What may answer.
+    pub verbalizer: Verbalizer,
 }
 
 impl Prompt {

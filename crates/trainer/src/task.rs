@@ -7,19 +7,19 @@ use backbone::Backbone;
 use backbone::tokenizer::Tokenizer;
 use ptuning_core::language_model::Tokenize;
 use ptuning_core::template::{BoundTemplate, Encoded, Template};
-use ptuning_core::verbalizer::{OpenVocabulary, single_token};
+use ptuning_core::verbalizer::{LabelWords, OpenVocabulary, Verbalizer, single_token};
 use serde::Serialize;
 
 use crate::data::{self, Candidates, DataSet, Example};
 use crate::error::Error;
-use crate::settings::{BackboneSettings, Dtype, MemoryMode, Rounding, Settings, Split};
+use crate::settings::{BackboneSettings, Dtype, MemoryMode, Rounding, Settings, Split, nearest};
 
 /// An example ready for the model.
 #[derive(Debug, Clone)]
 pub struct Item {
     /// Its encoding.
     pub encoded: Encoded,
-    /// Vocabulary id of its answer.
+    /// Vocabulary id of its answer, or the number of its label.
     pub answer: u32,
     /// Index in the split as it was read.
     pub index: usize,
@@ -57,7 +57,10 @@ impl Task {
     /// # Errors
     /// Whatever is wrong with either.
     pub fn load(settings: Settings, backbone: Backbone) -> Result<Self, Error> {
-        let data = DataSet::load(&settings.data)?;
+        let mut data = DataSet::load(&settings.data)?;
+        if let Some(shots) = settings.data.shots {
+            data = data.with_shots(shots, settings.seed);
+        }
         let candidates = data::candidates(&settings.data.candidates, &data)?;
         Ok(Self { settings, backbone, data, candidates })
     }
@@ -82,16 +85,23 @@ impl Task {
         Ok(template)
     }
 
-    /// Which words may answer where this template puts the answer.
-    pub fn verbalizer(&self, template: &BoundTemplate) -> OpenVocabulary {
-        match &self.candidates {
+    /// What may answer where this template puts the answer: words, or labels without a prior.
+    ///
+    /// # Errors
+    /// A label word of several tokens.
+    pub fn verbalizer(&self, template: &BoundTemplate) -> Result<Verbalizer, Error> {
+        let tokenizer = &self.backbone.tokenizer;
+        if let Some(settings) = &self.settings.verbalizer {
+            let words = &settings.weighted();
+            let labels = LabelWords::bind(words, settings.aggregate, template, tokenizer)?;
+            return Ok(Verbalizer::Labels(labels));
+        }
+        Ok(Verbalizer::Words(match &self.candidates {
             Candidates::Vocabulary => OpenVocabulary::whole(),
             Candidates::Words(words) => OpenVocabulary::candidates(
-                words
-                    .iter()
-                    .filter_map(|word| single_token(word, template, &self.backbone.tokenizer)),
+                words.iter().filter_map(|word| single_token(word, template, tokenizer)),
             ),
-        }
+        }))
     }
 
     /// Encodes a split.
@@ -102,21 +112,27 @@ impl Task {
         &self,
         split: Split,
         template: &BoundTemplate,
-        verbalizer: &OpenVocabulary,
+        verbalizer: &Verbalizer,
     ) -> Result<(Vec<Item>, Counts), Error> {
         let examples = self.data.split(split).ok_or(Error::NoSplit(split))?;
         let tokenizer = &self.backbone.tokenizer;
         let mut counts = Counts { read: examples.len(), ..Counts::default() };
         let mut items = Vec::with_capacity(examples.len());
         for (index, example) in examples.iter().enumerate() {
-            let Some(answer) = single_token(&example.answer, template, tokenizer) else {
-                counts.several_tokens += 1;
-                continue;
+            let answer = match verbalizer {
+                Verbalizer::Labels(labels) => self.label(split, example, labels)?,
+                Verbalizer::Words(words) => {
+                    let Some(answer) = single_token(&example.answer, template, tokenizer) else {
+                        counts.several_tokens += 1;
+                        continue;
+                    };
+                    if !words.contains(answer) {
+                        counts.not_candidate += 1;
+                        continue;
+                    }
+                    answer
+                }
             };
-            if !verbalizer.contains(answer) {
-                counts.not_candidate += 1;
-                continue;
-            }
             let encoded = template
                 .encode(&example.fields, tokenizer)
                 .map_err(|source| Error::Encode { place: self.place(split, example), source })?;
@@ -134,6 +150,24 @@ impl Task {
             });
         }
         Ok((items, counts))
+    }
+
+    fn label(&self, split: Split, example: &Example, labels: &LabelWords) -> Result<u32, Error> {
+        let number = labels.number(&example.answer).ok_or_else(|| {
+            let names = || labels.labels().iter().map(|label| label.name.as_str());
+            let known: Vec<String> = names().map(|name| format!("'{name}'")).collect();
+            Error::UnknownLabel {
+                place: self.place(split, example),
+                key: self.settings.data.answer.clone(),
+                found: example.answer.clone(),
+                known: known.join(", "),
+                hint: match nearest(&example.answer, names()) {
+                    Some(near) => format!("did you mean '{near}'?"),
+                    None => "add it to verbalizer.labels with words that stand for it".to_owned(),
+                },
+            }
+        })?;
+        Ok(number as u32)
     }
 
     fn place(&self, split: Split, example: &Example) -> String {
@@ -184,9 +218,14 @@ impl Majority {
     }
 
     /// The most frequent answer.
-    pub fn answer(&self, tokenizer: &Tokenizer) -> Option<String> {
-        let (&id, _) = self.ranks.iter().find(|(_, rank)| **rank == 0)?;
-        Some(tokenizer.decode(&[id]).trim().to_owned())
+    pub fn answer(&self, verbalizer: &Verbalizer, tokenizer: &Tokenizer) -> Option<String> {
+        let (&answer, _) = self.ranks.iter().find(|(_, rank)| **rank == 0)?;
+        match verbalizer {
+            Verbalizer::Words(_) => Some(tokenizer.decode(&[answer]).trim().to_owned()),
+            Verbalizer::Labels(labels) => {
+                labels.labels().get(answer as usize).map(|label| label.name.clone())
+            }
+        }
     }
 }
 

@@ -74,8 +74,8 @@ fn mistakes_are_told_with_file_line_and_a_way_out() {
         ),
         ("{}", "found no keys"),
         (
-            "{\"country\": \"Peru\", \"capital\": 3}",
-            "f.jsonl:2: `capital`: expected text, found a number\n  hint: write it in quotes",
+            "{\"country\": 3, \"capital\": \"Lima\"}",
+            "f.jsonl:2: `country`: expected text, found a number\n  hint: write it in quotes",
         ),
         ("{\"country\": \"Peru\", \"capital\": null}", "expected text, found null"),
         ("{\"country\": \" \", \"capital\": \"Lima\"}", "f.jsonl:2: `country` is empty"),
@@ -89,6 +89,16 @@ fn mistakes_are_told_with_file_line_and_a_way_out() {
     for empty in ["", "\n \r\n", "\u{feff}"] {
         assert_eq!(folder.error(empty), "f.jsonl: the file is empty");
     }
+}
+
+/// Labels are often written so: `"label": true`, `"label": 0`.
+#[test]
+fn answers_may_be_numbers_and_truth_values() {
+    let folder = Folder::new();
+    let rows = "{\"country\": \"a\", \"capital\": true}\n{\"country\": \"b\", \"capital\": 0}";
+    let examples = load_file(&folder.write("f.jsonl", rows), &settings()).unwrap();
+    let answers: Vec<&str> = examples.iter().map(|example| example.answer.as_str()).collect();
+    assert_eq!(answers, ["true", "0"]);
 }
 
 #[test]

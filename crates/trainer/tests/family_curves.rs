@@ -9,6 +9,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use ptuning_core::language_model::Objective;
 use ptuning_core::prompt_encoder::{DirectEncoder, PromptEncoder};
 use ptuning_core::template::{Encoded, Slot};
+use ptuning_core::verbalizer::{OpenVocabulary, Verbalizer};
 use safetensors::SafeTensors;
 use serde_json::Value;
 use trainer::adapt::{Asked, FullTuning};
@@ -108,8 +109,9 @@ fn prompts_learn_as_in_pytorch() {
             let vectors = Tensor::from_data(start(lm.hidden_size()), &device);
             let encoder = PromptEncoder::Direct(DirectEncoder::new(vectors, &device.autodiff()));
             let settings = TrainSettings::default();
+            let words = Verbalizer::Words(OpenVocabulary::whole());
             let mut strategy = FixedLm::new(lm, encoder, Optimizer::new(&settings));
-            let step = || strategy.step(&[items.iter().collect()], PROMPT_LR);
+            let step = || strategy.step(&[items.iter().collect()], &words, PROMPT_LR);
             check(&format!("{name}, fused {fused}"), &curve["prompt"], step, 10);
         }
     }

@@ -10,6 +10,7 @@ use ptuning_core::prompt_encoder::{
     DirectEncoder, EncoderConfig, EncoderKind, Initializer, PromptEncoder,
 };
 use ptuning_core::template::{Encoded, Slot};
+use ptuning_core::verbalizer::{OpenVocabulary, Verbalizer};
 use serde_json::Value;
 use trainer::checkpoint::read_tensors;
 use trainer::optimizer::Optimizer;
@@ -87,11 +88,12 @@ fn ten_losses_equal_pytorch() {
         let optimizer = Optimizer::new(&train_settings(run));
         let mut strategy = FixedLm::new(backbone.model.as_ref(), encoder, optimizer);
         let steps = golden["steps"].as_array().unwrap();
+        let words = Verbalizer::Words(OpenVocabulary::whole());
         let (rates, losses) = (numbers(&run["rates"]), numbers(&run["losses"]));
         assert_eq!(losses.len(), 10);
         for (step, ((rows, lr), expected)) in steps.iter().zip(rates).zip(losses).enumerate() {
             let items: Vec<Item> = rows["rows"].as_array().unwrap().iter().map(item).collect();
-            let outcome = strategy.step(&[items.iter().collect()], lr);
+            let outcome = strategy.step(&[items.iter().collect()], &words, lr);
             let loss = outcome.loss_sum() / outcome.examples as f64;
             assert!((loss - expected).abs() < 1e-3, "{name}, step {step}: {loss} and {expected}");
         }

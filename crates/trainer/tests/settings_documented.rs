@@ -65,8 +65,8 @@ fn every_key_is_documented_once_and_nothing_else_is() {
 #[test]
 fn documented_defaults_are_the_defaults() {
     let text = std::fs::read_to_string(repository().join("configs/lama.toml")).unwrap();
-    let least =
-        "[backbone]\nsource = \"b\"\n[data]\npath = \"d\"\n[template]\ntext = \"[x] [z]\"\n";
+    let least = "[backbone]\nsource = \"b\"\n[data]\npath = \"d\"\n[template]\ntext = \"[x] [z]\"\n\
+         [verbalizer]\nlabels = { a = \"b\", c = \"d\" }\n";
     let resolved = settings::from_toml_str(least, Path::new("least.toml"), &[]).unwrap();
     let resolved = flat(&resolved.to_toml().unwrap().parse().unwrap(), "");
     let mut compared = 0;
@@ -96,6 +96,12 @@ fn commented_out_keys_are_valid_when_uncommented() {
     let path = repository().join("configs/lama.toml");
     let typed = [
         "data.limit=32",
+        "data.shots=16",
+        "verbalizer.labels={ positive = [\"fantastic\", \"great\"], negative = [\"boring\", \"bad\"] }",
+        "verbalizer.aggregate=mean",
+        "verbalizer.weights={ great = 2.0 }",
+        "verbalizer.calibration=contextual",
+        "verbalizer.content_free=[\"N/A\"]",
         "prompt_encoder.kind=lstm",
         "prompt_encoder.init=normal",
         "prompt_encoder.hidden=576",

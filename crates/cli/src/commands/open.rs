@@ -179,7 +179,7 @@ pub struct OpenRun {
 }
 
 /// Sections and keys that the checkpoints of a run have settled.
-pub const SETTLED: [&str; 5] = ["template", "prompt_encoder", "seed", "name", "runs"];
+pub const SETTLED: [&str; 6] = ["template", "prompt_encoder", "verbalizer", "seed", "name", "runs"];
 
 /// Refuses overrides of what a run has settled: they would change nothing, or only its record.
 pub fn check_overrides(overrides: &[String], settled: &[&str]) -> anyhow::Result<()> {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::encode::Fields;
 use super::error::TemplateError;
 use super::parse;
 
@@ -95,6 +96,19 @@ impl Template {
             }
         }
         names
+    }
+
+    /// The template with an example's texts in the place of its inputs; inputs that are missing, the answer
+    /// and what is learned stay as signs.
+    pub fn filled(&self, fields: &Fields) -> String {
+        let text = |segment: &Segment| match &segment.kind {
+            SegmentKind::Literal(text) => text.clone(),
+            SegmentKind::Input { field, .. } => {
+                fields.get(field).cloned().unwrap_or_else(|| segment.kind.to_string())
+            }
+            kind => kind.to_string(),
+        };
+        self.segments.iter().map(text).collect()
     }
 
     /// Whether anything in it is learned.

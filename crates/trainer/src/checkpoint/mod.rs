@@ -21,7 +21,7 @@ use backbone::source::Identity;
 use burn::tensor::TensorData;
 use ptuning_core::objective::Scores;
 use ptuning_core::prompt_encoder::EncoderConfig;
-use ptuning_core::verbalizer::OpenVocabulary;
+use ptuning_core::verbalizer::{LabelWords, OpenVocabulary, Verbalizer};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -74,6 +74,9 @@ pub struct Header {
     pub optimizer_steps: usize,
     /// Where the run stands.
     pub position: Position,
+    /// Labels and their words, where answers are labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<LabelWords>,
 }
 
 /// A checkpoint in memory.
@@ -85,8 +88,8 @@ pub struct Checkpoint {
     pub encoder: BTreeMap<String, TensorData>,
     /// Optimiser, by parameter and moment.
     pub optimizer: BTreeMap<String, TensorData>,
-    /// Which words may answer.
-    pub verbalizer: OpenVocabulary,
+    /// What may answer.
+    pub verbalizer: Verbalizer,
 }
 
 impl Checkpoint {
@@ -100,10 +103,11 @@ impl Checkpoint {
             tensors
                 .extend(part.iter().map(|(name, data)| (format!("{prefix}.{name}"), data.clone())));
         }
-        if let Some(ids) = self.verbalizer.ids() {
+        if let Some(ids) = self.verbalizer.candidates() {
             tensors.insert("candidates".to_owned(), id_tensor(ids));
         }
-        write_with_header(path, &tensors, KEY, &self.header)
+        let header = Header { labels: self.verbalizer.labels().cloned(), ..self.header.clone() };
+        write_with_header(path, &tensors, KEY, &header)
     }
 
     /// Reads one.
@@ -111,17 +115,23 @@ impl Checkpoint {
     /// # Errors
     /// A file that is not a checkpoint, is damaged, or is of another format.
     pub fn load(path: &Path) -> Result<Self, CheckpointError> {
-        let (mut tensors, header) = read_with_header(path, KEY, "a ptune checkpoint")?;
-        let candidates = tensors.remove("candidates");
+        let (mut tensors, header): (_, Header) = read_with_header(path, KEY, "a ptune checkpoint")?;
+        let candidates = tensors.remove("candidates").map(|data| data.iter::<u32>().collect());
         Ok(Self {
+            verbalizer: verbalizer(header.labels.clone(), candidates),
             header,
             encoder: part(&mut tensors, "encoder"),
             optimizer: part(&mut tensors, "optimizer"),
-            verbalizer: match candidates {
-                Some(data) => OpenVocabulary::candidates(data.iter::<u32>()),
-                None => OpenVocabulary::whole(),
-            },
         })
+    }
+}
+
+/// What may answer, as files hold it: labels, candidate ids, or neither for the whole vocabulary.
+pub(crate) fn verbalizer(labels: Option<LabelWords>, candidates: Option<Vec<u32>>) -> Verbalizer {
+    match (labels, candidates) {
+        (Some(labels), _) => Verbalizer::Labels(labels),
+        (None, Some(ids)) => Verbalizer::Words(OpenVocabulary::candidates(ids)),
+        (None, None) => Verbalizer::Words(OpenVocabulary::whole()),
     }
 }
 

@@ -29,6 +29,7 @@ fn row(path: &Path, line: usize, text: &str) -> Result<Row, DataError> {
     };
     let cells = object.into_iter().map(|(key, value)| match value {
         Value::String(text) => (key, Cell::Text(text)),
+        Value::Bool(_) | Value::Number(_) => (key, Cell::Scalar(kind(&value), value.to_string())),
         other => (key, Cell::Other(kind(&other))),
     });
     Ok(Row { line, cells: cells.collect() })

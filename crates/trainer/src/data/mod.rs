@@ -8,12 +8,14 @@ mod candidates;
 mod error;
 mod json_lines;
 mod lines;
+mod shots;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use candidates::{Candidates, candidates, words};
 pub use error::DataError;
+pub use shots::shots;
 
 use crate::settings::DataSettings;
 pub use crate::settings::Split;
@@ -55,6 +57,16 @@ impl DataSet {
         })
     }
 
+    /// Keeps few train and dev examples of each answer, drawn by a seed (of dev as many as of train, as
+    /// one who has few examples has few to judge by: Perez et al., "True Few-Shot Learning", 2021).
+    pub fn with_shots(self, count: usize, seed: u64) -> Self {
+        Self {
+            train: shots(self.train, count, seed, 0),
+            dev: shots(self.dev, count, seed, 1),
+            ..self
+        }
+    }
+
     /// The examples of a split, in the order of its file; `None` if the data has no such split.
     pub fn split(&self, split: Split) -> Option<&[Example]> {
         match split {
@@ -86,7 +98,7 @@ pub fn load_file(path: &Path, settings: &DataSettings) -> Result<Vec<Example>, D
         };
         Ok(Example {
             fields: settings.inputs.iter().map(field).collect::<Result<_, DataError>>()?,
-            answer: row.text(path, &settings.answer, || "data.answer".to_owned())?,
+            answer: row.answer(path, &settings.answer)?,
             line: row.line,
         })
     };
@@ -120,11 +132,21 @@ struct Row {
 /// A value of a row.
 enum Cell {
     Text(String),
+    /// A number or a truth value: what it is, in words, and as written.
+    Scalar(&'static str, String),
     /// Not text, in words.
     Other(&'static str),
 }
 
 impl Row {
+    /// The answer: a text, or a label that is written as a number or a truth value.
+    fn answer(&self, path: &Path, key: &str) -> Result<String, DataError> {
+        match self.cells.iter().find(|(name, _)| name == key) {
+            Some((_, Cell::Scalar(_, written))) => Ok(written.clone()),
+            _ => self.text(path, key, || "data.answer".to_owned()),
+        }
+    }
+
     /// The text of `key`, which `setting` names.
     fn text(
         &self,
@@ -138,7 +160,7 @@ impl Row {
                 "" => Err(DataError::EmptyText { path, line, key: key.to_owned() }),
                 text => Ok(text.to_owned()),
             },
-            Some((_, Cell::Other(found))) => {
+            Some((_, Cell::Other(found) | Cell::Scalar(found, _))) => {
                 Err(DataError::NotText { path, line, key: key.to_owned(), found })
             }
             None => Err(DataError::MissingKey {

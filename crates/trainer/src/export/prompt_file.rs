@@ -7,7 +7,8 @@
 //!
 //! The metadata keys are `format` (`ptune-prompt`), `format_version`, `template`, `virtual_tokens`
 //! (names, a JSON list), `backbone` (a JSON object with `sha256`), `backbone_source`, `inputs` (a
-//! JSON list of the template's fields) and `ptune_version`.
+//! JSON list of the template's fields), `ptune_version`, and `labels` (a JSON object: labels, their words
+//! and the words' prior) where answers are labels.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,9 +16,9 @@ use std::path::Path;
 use backbone::Backbone;
 use backbone::source::Identity;
 use burn::tensor::{Tensor, TensorData};
-use ptuning_core::verbalizer::OpenVocabulary;
+use ptuning_core::verbalizer::LabelWords;
 
-use crate::checkpoint::{CheckpointError, id_tensor, read_tensors, write_tensors};
+use crate::checkpoint::{CheckpointError, id_tensor, read_tensors, verbalizer, write_tensors};
 use crate::error::Error;
 use crate::prompt::Prompt;
 use crate::task::bind;
@@ -34,6 +35,8 @@ pub struct PromptFile {
     pub vectors: TensorData,
     /// Vocabulary ids that may answer; `None` for the whole vocabulary.
     pub candidates: Option<Vec<u32>>,
+    /// Labels and their words, where answers are labels.
+    pub labels: Option<LabelWords>,
     /// The backbone it belongs to.
     pub backbone: Identity,
     /// Where the backbone came from: `backbone.source` of the config.
@@ -71,6 +74,10 @@ impl PromptFile {
             template: text("template")?,
             vectors,
             candidates,
+            labels: match metadata.get("labels") {
+                Some(labels) => Some(serde_json::from_str(labels).map_err(json)?),
+                None => None,
+            },
             backbone: serde_json::from_str(&text("backbone")?).map_err(json)?,
             backbone_source: text("backbone_source")?,
         })
@@ -103,12 +110,18 @@ impl PromptFile {
             );
         }
         let vocab = backbone.model.vocab_size();
-        let verbalizer = match &self.candidates {
-            None => OpenVocabulary::whole(),
-            Some(ids) => {
-                OpenVocabulary::candidates(ids.iter().copied().filter(|&id| (id as usize) < vocab))
-            }
+        let known = |ids: &Vec<u32>| -> Vec<u32> {
+            ids.iter().copied().filter(|&id| (id as usize) < vocab).collect()
         };
+        let labels = self.labels.clone().filter(|labels| labels.fits(vocab));
+        if labels.is_none() && self.labels.is_some() {
+            return Err(CheckpointError::Foreign {
+                file: path.to_owned(),
+                expected: "labels whose words are in the backbone's vocabulary",
+            }
+            .into());
+        }
+        let verbalizer = verbalizer(labels, self.candidates.as_ref().map(known));
         let vectors = Tensor::from_data(self.vectors.clone(), &backbone.model.device());
         Ok(Prompt { template, vectors: Some(vectors), verbalizer })
     }
@@ -126,7 +139,7 @@ pub fn export_safetensors(
 ) -> Result<(), Error> {
     let vectors = prompt.vectors.as_ref().ok_or(Error::NothingToLearn)?.to_data();
     let mut tensors = BTreeMap::from([("prompt".to_owned(), vectors.clone())]);
-    if let Some(ids) = prompt.verbalizer.ids() {
+    if let Some(ids) = prompt.verbalizer.candidates() {
         tensors.insert("candidates".to_owned(), id_tensor(ids));
     }
     let json = |source| CheckpointError::Metadata { file: path.to_owned(), source };
@@ -144,7 +157,11 @@ pub fn export_safetensors(
         ("backbone_source", backbone_source.to_owned()),
     ];
     let metadata = metadata.map(|(key, value)| (key.to_owned(), value));
-    write_tensors(path, &tensors, BTreeMap::from(metadata))?;
+    let mut metadata = BTreeMap::from(metadata);
+    if let Some(labels) = prompt.verbalizer.labels() {
+        metadata.insert("labels".to_owned(), serde_json::to_string(labels).map_err(json)?);
+    }
+    write_tensors(path, &tensors, metadata)?;
 
     let back = PromptFile::load(path)?.prompt(backbone, path)?;
     let back = back.vectors.map(|vectors| vectors.into_data());

@@ -44,6 +44,7 @@ pub(super) fn data(reader: &mut Reader<'_>) -> DataSettings {
         answer: reader.text("data.answer").or_default_to("z".to_owned()),
         candidates: candidates(reader),
         limit: reader.count("data.limit", 1).map(|given| given.value),
+        shots: reader.count("data.shots", 1).map(|given| given.value),
         inputs: inputs(reader),
     }
 }

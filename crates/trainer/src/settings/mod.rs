@@ -20,6 +20,7 @@ mod paths;
 mod reader;
 mod resolve;
 mod sections;
+mod verbalizer;
 
 use std::path::{Path, PathBuf};
 
@@ -30,6 +31,7 @@ pub use error::{Fault, Place, Problem, SettingsError};
 pub(crate) use nearest::nearest;
 pub(crate) use paths::folder_of;
 pub use sections::*;
+pub use verbalizer::{Calibration, VerbalizerSettings};
 
 /// Folder of run folders where the settings name no other.
 pub(crate) const DEFAULT_RUNS: &str = "checkpoints/runs";
@@ -51,6 +53,9 @@ pub struct Settings {
     pub data: DataSettings,
     /// Template.
     pub template: TemplateSettings,
+    /// Labels and their words; `None` where answers are words themselves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verbalizer: Option<VerbalizerSettings>,
     /// What makes the virtual tokens' vectors.
     pub prompt_encoder: PromptEncoderSettings,
     /// Optimisation.

@@ -9,6 +9,7 @@ use super::document::Node;
 use super::error::{Fault, Place};
 use super::reader::{Given, OrDefault, Reader};
 use super::sections::*;
+use super::verbalizer::verbalizer;
 
 /// Strategies by name; `None` is one that is planned.
 const STRATEGIES: &[(&str, Option<Strategy>)] = &[
@@ -45,6 +46,7 @@ enum Shape {
 pub(super) fn settings(reader: &mut Reader<'_>) -> Settings {
     let data = data(reader);
     let has_test = data.test.is_some();
+    let verbalizer = labels_or_words(reader, &data);
     Settings {
         name: name(reader),
         seed: seed(reader),
@@ -53,11 +55,32 @@ pub(super) fn settings(reader: &mut Reader<'_>) -> Settings {
         backbone: backbone(reader),
         data,
         template: template(reader),
+        verbalizer,
         prompt_encoder: prompt_encoder(reader),
         train: train(reader, true),
         eval: eval(reader, has_test),
         log: LogSettings { every: reader.count("log.every", 1).or_default_to(10) },
     }
+}
+
+/// Reads `[verbalizer]`, and what of `[data]` depends on it.
+fn labels_or_words(
+    reader: &mut Reader<'_>,
+    data: &DataSettings,
+) -> Option<super::VerbalizerSettings> {
+    let verbalizer = verbalizer(reader);
+    let place = |reader: &mut Reader<'_>, key| reader.node(key).map(|node| node.place.clone());
+    let (key, reason) = match &verbalizer {
+        Some(_) if data.candidates != [CandidateSource::Dataset] => {
+            ("data.candidates", "labels: their words are what may be answered")
+        }
+        None if data.shots.is_some() => ("data.shots", "answers that are no labels"),
+        _ => return verbalizer,
+    };
+    if let Some(place) = place(reader, key) {
+        reader.problem(place, Fault::NoEffect { key, reason: reason.to_owned() }, None);
+    }
+    verbalizer
 }
 
 pub(super) fn seed(reader: &mut Reader<'_>) -> u64 {

@@ -128,6 +128,9 @@ pub struct DataSettings {
     /// Use only so many examples of each split, the first ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
+    /// Use only so many train and dev examples of each label, drawn by the seed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shots: Option<usize>,
     /// Field of the template → key of a row that holds its text; never empty.
     pub inputs: BTreeMap<String, String>,
 }

@@ -6,6 +6,7 @@ use ptuning_core::language_model::LanguageModel;
 use ptuning_core::prompt_encoder::PromptEncoder;
 use ptuning_core::prompt_model::answer_states;
 use ptuning_core::template::Encoded;
+use ptuning_core::verbalizer::Verbalizer;
 
 use crate::optimizer::Optimizer;
 use crate::parameters;
@@ -49,7 +50,12 @@ impl<'a> FixedLm<'a> {
     /// The encoder and the language model have a tape each: the encoder runs once per step however
     /// many batches there are, and between the two passes only the gradient of the prompt's vectors
     /// (`[prompt, hidden]`) is kept.
-    pub fn step(&mut self, batches: &[Vec<&Item>], lr: f64) -> StepOutcome {
+    pub fn step(
+        &mut self,
+        batches: &[Vec<&Item>],
+        verbalizer: &Verbalizer,
+        lr: f64,
+    ) -> StepOutcome {
         let examples: usize = batches.iter().map(Vec::len).sum();
         let vectors = timed(Stage::Encoder, || self.encoder.forward());
         let mut outcome = StepOutcome { examples, answers: examples, losses: Vec::new() };
@@ -59,7 +65,7 @@ impl<'a> FixedLm<'a> {
             let encoded: Vec<&Encoded> = batch.iter().map(|item| &item.encoded).collect();
             let answers: Vec<u32> = batch.iter().map(|item| item.answer).collect();
             let states = answer_states(self.lm, Some(&prompt), &encoded);
-            let (losses, objective) = self.lm.loss(states, &answers, examples);
+            let (losses, objective) = verbalizer.loss(self.lm, states, &answers, examples);
             let gradients = objective.backward();
             outcome.losses.push(losses);
             if let Some(gradient) = prompt.grad(&gradients) {

@@ -10,9 +10,10 @@ use ptuning_core::prompt_encoder::{
     EncoderConfig, EncoderKind, Initializer, PromptEncoder, Start, initial_vectors,
 };
 use ptuning_core::template::BoundTemplate;
-use ptuning_core::verbalizer::OpenVocabulary;
+use ptuning_core::verbalizer::{LabelWords, Verbalizer};
 
 use super::{End, Learner, Loop};
+use crate::calibrate::calibrated;
 use crate::checkpoint::{Checkpoint, CheckpointError, FORMAT, Header, Position};
 use crate::error::Error;
 use crate::evaluate::outcome;
@@ -36,7 +37,7 @@ pub struct TrainLoop<'a> {
 struct PromptLearner<'a> {
     task: &'a Task,
     template: BoundTemplate,
-    verbalizer: OpenVocabulary,
+    verbalizer: Verbalizer,
     train: Vec<Item>,
     dev: Vec<Item>,
     counts: (Counts, Counts),
@@ -54,11 +55,14 @@ impl<'a> TrainLoop<'a> {
         if template.prompt_len() == 0 {
             return Err(Error::NothingToLearn);
         }
-        let verbalizer = task.verbalizer(&template);
+        let verbalizer = task.verbalizer(&template)?;
         let (train, train_counts) = task.encode(Split::Train, &template, &verbalizer)?;
         let (dev, dev_counts) = task.encode(Split::Dev, &template, &verbalizer)?;
         let encoder_config = encoder_config(task, &template)?;
         let encoder = new_encoder(task, &template, &encoder_config)?;
+        // The prior of the start: a trained prompt learns its own, and needs it constant.
+        let start = encoder.forward().without_autodiff();
+        let verbalizer = calibrated(task, &template, Some(&start), verbalizer)?;
         let lm = task.backbone.model.as_ref();
         let strategy = FixedLm::new(lm, encoder, Optimizer::new(&task.settings.train));
         let learner = PromptLearner {
@@ -85,7 +89,10 @@ impl<'a> TrainLoop<'a> {
     ) -> Result<(), Error> {
         check_backbone(&checkpoint.header, &self.task.backbone, file)?;
         let learner = &mut self.learner;
-        learner.check_prompt(&checkpoint.header, file)?;
+        learner.check_prompt(checkpoint, file)?;
+        if checkpoint.verbalizer.labels().is_some() {
+            learner.verbalizer = checkpoint.verbalizer.clone();
+        }
         let device = learner.strategy.device();
         let encoder =
             parameters::with_values(learner.strategy.encoder().clone(), &checkpoint.encoder)?;
@@ -126,13 +133,22 @@ impl<'a> TrainLoop<'a> {
 
 impl PromptLearner<'_> {
     /// Parameters of one encoder may fit another by name and shape; its config tells them apart.
-    fn check_prompt(&self, header: &Header, file: &std::path::Path) -> Result<(), Error> {
+    fn check_prompt(&self, checkpoint: &Checkpoint, file: &std::path::Path) -> Result<(), Error> {
+        let header = &checkpoint.header;
         let differs = |what, expected, found| {
             Err(CheckpointError::Differs { file: file.to_owned(), what, expected, found }.into())
         };
         let template = self.template.template().source();
         if header.template != template {
             return differs("template", format!("{template:?}"), format!("{:?}", header.template));
+        }
+        let words = |verbalizer: &Verbalizer| {
+            let words = verbalizer.labels().map(LabelWords::uncalibrated);
+            words.map_or_else(|| "words".to_owned(), |words| words.to_string())
+        };
+        let (expected, found) = (words(&self.verbalizer), words(&checkpoint.verbalizer));
+        if expected != found {
+            return differs("verbalizer", expected, found);
         }
         if header.encoder != self.encoder_config {
             let (expected, found) = (self.encoder_config, header.encoder);
@@ -155,7 +171,7 @@ impl Learner for PromptLearner<'_> {
         let train = &self.train;
         let batches: Vec<Vec<&Item>> =
             group.iter().map(|batch| batch.iter().map(|&index| &train[index]).collect()).collect();
-        Ok(self.strategy.step(&batches, lr))
+        Ok(self.strategy.step(&batches, &self.verbalizer, lr))
     }
 
     fn dev_examples(&self) -> usize {
@@ -192,6 +208,7 @@ impl Learner for PromptLearner<'_> {
                 backbone: self.task.backbone.identity.clone(),
                 optimizer_steps,
                 position: position.clone(),
+                labels: None,
             },
             encoder: parameters::values(self.strategy.encoder()),
             optimizer,

@@ -1,0 +1,244 @@
+//! The answer is a label, and words stand for it: *fantastic*, *great*, *amazing* for *positive*.
+//!
+//! Schick and Schütze, "Exploiting Cloze Questions" (2021): a label is as probable as the words that
+//! stand for it, among the words of all labels.
+
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Device, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+
+use super::open_vocabulary::single_token;
+use crate::language_model::Tokenize;
+use crate::objective::{cross_entropy, ids};
+use crate::template::BoundTemplate;
+
+/// How the words of a label make its score.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Aggregate {
+    /// The weighted mean of their probabilities.
+    #[default]
+    Mean,
+    /// The weighted mean of their log-probabilities, which one improbable word pulls down.
+    MeanLog,
+    /// The greatest weighted probability.
+    Max,
+}
+
+/// A word that stands for a label.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LabelWord {
+    /// As written.
+    pub text: String,
+    /// Its weight, above 0.
+    pub weight: f32,
+    /// Its vocabulary id.
+    pub id: u32,
+}
+
+/// A label and the words that stand for it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Label {
+    /// Its name, as data has it.
+    pub name: String,
+    /// At least one.
+    pub words: Vec<LabelWord>,
+}
+
+/// A word of a label that is not one token where the template puts the answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the word '{word}' of the label '{label}' is {} tokens here ({})", tokens.len(), tokens.join(" + "))]
+pub struct SeveralTokens {
+    /// The label.
+    pub label: String,
+    /// The word.
+    pub word: String,
+    /// Its tokens.
+    pub tokens: Vec<String>,
+}
+
+/// Labels with the words that stand for them, in the vocabulary of one tokenizer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LabelWords {
+    labels: Vec<Label>,
+    aggregate: Aggregate,
+    /// Log-probability of each word without an input, subtracted from its score; empty for none.
+    prior: Vec<f32>,
+}
+
+impl LabelWords {
+    /// Finds the words in a tokenizer's vocabulary, as they stand where `template` puts the answer.
+    ///
+    /// `labels` are names with their words and weights.
+    ///
+    /// # Errors
+    /// The first word that is not one token.
+    pub fn bind(
+        labels: &[(String, Vec<(String, f32)>)],
+        aggregate: Aggregate,
+        template: &BoundTemplate,
+        tokenizer: &dyn Tokenize,
+    ) -> Result<Self, SeveralTokens> {
+        let word = |label: &str, (text, weight): &(String, f32)| {
+            let id = single_token(text, template, tokenizer).ok_or_else(|| {
+                let ids = tokenizer.ids(&template.answer_text(text));
+                let token = |id: u32| tokenizer.token(id).unwrap_or_else(|| id.to_string());
+                let tokens = ids.into_iter().map(token).collect();
+                SeveralTokens { label: label.to_owned(), word: text.clone(), tokens }
+            })?;
+            Ok(LabelWord { text: text.clone(), weight: *weight, id })
+        };
+        let label = |(name, words): &(String, Vec<(String, f32)>)| {
+            let words = words.iter().map(|given| word(name, given)).collect::<Result<_, _>>()?;
+            Ok(Label { name: name.clone(), words })
+        };
+        let labels = labels.iter().map(label).collect::<Result<_, _>>()?;
+        Ok(Self { labels, aggregate, prior: Vec::new() })
+    }
+
+    /// The labels, in the order in which they are numbered.
+    pub fn labels(&self) -> &[Label] {
+        &self.labels
+    }
+
+    /// All words, label by label.
+    pub fn words(&self) -> impl Iterator<Item = &LabelWord> {
+        self.labels.iter().flat_map(|label| &label.words)
+    }
+
+    /// Number of a label.
+    pub fn number(&self, name: &str) -> Option<usize> {
+        self.labels.iter().position(|label| label.name == name)
+    }
+
+    /// Whether this can be of a vocabulary of so many words: ids below it, a prior for all words or none.
+    pub fn fits(&self, vocab: usize) -> bool {
+        let mut words = self.words();
+        let prior = self.prior.is_empty() || self.prior.len() == self.words().count();
+        let full = self.labels.iter().all(|label| !label.words.is_empty());
+        prior && full && !self.labels.is_empty() && words.all(|word| (word.id as usize) < vocab)
+    }
+
+    /// Whether a prior is subtracted.
+    pub fn is_calibrated(&self) -> bool {
+        !self.prior.is_empty()
+    }
+
+    /// The same words without a prior.
+    pub fn uncalibrated(&self) -> Self {
+        Self { prior: Vec::new(), ..self.clone() }
+    }
+
+    /// Subtracts a prior from now on: the mean of what the words score on inputs that say nothing
+    /// (Zhao et al., "Calibrate Before Use", 2021) or on many inputs whose labels are not looked at.
+    ///
+    /// # Shapes
+    /// - `scores`: of [`word_scores`](Self::word_scores) before calibration, `[inputs, words]`
+    pub fn calibrated(self, scores: Tensor<2>) -> Self {
+        let [_, words] = scores.dims();
+        let prior = scores.exp().mean_dim(0).log().reshape([words]);
+        // A word that no input makes probable at all must not become certain.
+        let prior = prior.into_data().iter::<f32>().map(|log| log.max(LEAST_PRIOR)).collect();
+        Self { prior, ..self }
+    }
+
+    /// Log-probability of each word among the words of all labels, the prior taken off.
+    ///
+    /// # Shapes
+    /// - `logits`: `[rows, vocab]`
+    /// - returns: `[rows, words]`
+    pub fn word_scores(&self, logits: Tensor<2>) -> Tensor<2> {
+        let device = logits.device();
+        let words: Vec<u32> = self.words().map(|word| word.id).collect();
+        let scores = log_softmax(logits.select(1, ids(&words, &device)), 1);
+        if self.prior.is_empty() {
+            return scores;
+        }
+        let prior = TensorData::new(self.prior.clone(), [1, self.prior.len()]);
+        log_softmax(scores - Tensor::from_data(prior, &device), 1)
+    }
+
+    /// Log-probability of each label, from the scores of its words.
+    ///
+    /// # Shapes
+    /// - `word_scores`: `[rows, words]`
+    /// - returns: `[rows, labels]`
+    pub fn aggregated(&self, word_scores: Tensor<2>) -> Tensor<2> {
+        let device = word_scores.device();
+        let mut first = 0;
+        let label = |label: &Label| {
+            let count = label.words.len();
+            let scores = word_scores.clone().narrow(1, first, count);
+            first += count;
+            self.aggregate.of(scores, &label.words, &device)
+        };
+        log_softmax(Tensor::cat(self.labels.iter().map(label).collect(), 1), 1)
+    }
+
+    /// Log-probability of each label.
+    ///
+    /// # Shapes
+    /// - `logits`: `[rows, vocab]`
+    /// - returns: `[rows, labels]`
+    pub fn label_scores(&self, logits: Tensor<2>) -> Tensor<2> {
+        self.aggregated(self.word_scores(logits))
+    }
+
+    /// Cross-entropy of each label, and what to call `backward` on for the gradient of their sum divided
+    /// by `examples`.
+    ///
+    /// # Shapes
+    /// - `logits`: `[rows, vocab]`, tracked by autodiff
+    /// - `labels`: a number for each row
+    /// - returns: losses, `[rows]`, untracked; and the objective, `[1]`
+    pub fn loss(
+        &self,
+        logits: Tensor<2>,
+        labels: &[u32],
+        examples: usize,
+    ) -> (Tensor<1>, Tensor<1>) {
+        let losses = cross_entropy(self.label_scores(logits), labels);
+        (losses.clone().without_autodiff(), losses.sum().div_scalar(examples as f64))
+    }
+}
+
+/// `positive = fantastic, great; negative = bad × 2`
+impl std::fmt::Display for LabelWords {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let word = |word: &LabelWord| match word.weight {
+            1.0 => word.text.clone(),
+            weight => format!("{} × {weight}", word.text),
+        };
+        for (index, label) in self.labels.iter().enumerate() {
+            let words: Vec<String> = label.words.iter().map(word).collect();
+            let separator = if index > 0 { "; " } else { "" };
+            write!(f, "{separator}{} = {}", label.name, words.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+/// No word counts as less probable than this without an input, as a logarithm: one in ten million.
+const LEAST_PRIOR: f32 = -16.1;
+
+impl Aggregate {
+    /// `[rows, words of a label]` → `[rows, 1]`
+    fn of(self, scores: Tensor<2>, words: &[LabelWord], device: &Device) -> Tensor<2> {
+        let total: f32 = words.iter().map(|word| word.weight).sum();
+        let shares: Vec<f32> = words.iter().map(|word| word.weight / total).collect();
+        let shares = Tensor::<2>::from_data(TensorData::new(shares, [1, words.len()]), device);
+        match self {
+            Self::Mean => log_sum_exp(scores + shares.log()),
+            Self::MeanLog => (scores * shares).sum_dim(1),
+            // Weights as they are: a share would punish a label for having many words.
+            Self::Max => (scores + shares.mul_scalar(total).log()).max_dim(1),
+        }
+    }
+}
+
+/// `log Σ exp(x)` along a row, without overflow.
+fn log_sum_exp(x: Tensor<2>) -> Tensor<2> {
+    let max = x.clone().without_autodiff().max_dim(1);
+    let max = if x.is_autodiff() { max.autodiff() } else { max };
+    (x - max.clone()).exp().sum_dim(1).log() + max
+}

@@ -1,0 +1,196 @@
+//! `[verbalizer]`: labels, and the words that stand for them.
+
+use std::collections::BTreeMap;
+
+use ptuning_core::verbalizer::Aggregate;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+use super::document::{Entry, Node};
+use super::error::{Fault, Place};
+use super::reader::{Given, OrDefault, Reader};
+
+/// Label → words, in the order of the config.
+pub type Labels = Vec<(String, Vec<String>)>;
+
+/// `[verbalizer]`: answers are labels, and words stand for them.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct VerbalizerSettings {
+    /// How the words of a label make its score.
+    pub aggregate: Aggregate,
+    /// What is taken off a word's score.
+    #[serde(flatten)]
+    pub calibration: Calibration,
+    /// Words whose weight is not 1.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub weights: BTreeMap<String, f64>,
+    /// At least two labels, each with a word.
+    #[serde(serialize_with = "in_order")]
+    pub labels: Labels,
+}
+
+/// What is taken off a word's score before words are compared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "calibration", rename_all = "lowercase")]
+pub enum Calibration {
+    /// Nothing.
+    None,
+    /// What it scores on inputs that say nothing.
+    Contextual {
+        /// The inputs; never empty.
+        content_free: Vec<String>,
+    },
+    /// What it scores on train's inputs, whatever their labels.
+    Train {
+        /// How many of them tell, at least 1.
+        calibration_examples: usize,
+    },
+}
+
+impl VerbalizerSettings {
+    /// Labels with their words and the words' weights.
+    pub fn weighted(&self) -> Vec<(String, Vec<(String, f32)>)> {
+        let weight = |word: &String| self.weights.get(word).copied().unwrap_or(1.0) as f32;
+        let weighted = |word: &String| (word.clone(), weight(word));
+        let label = |(name, words): &(String, Vec<String>)| {
+            (name.clone(), words.iter().map(weighted).collect())
+        };
+        self.labels.iter().map(label).collect()
+    }
+}
+
+fn in_order<S: Serializer>(
+    labels: &[(String, Vec<String>)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(Some(labels.len()))?;
+    for (name, words) in labels {
+        map.serialize_entry(name, words)?;
+    }
+    map.end()
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Prior {
+    None,
+    Contextual,
+    Train,
+}
+
+/// Reads `[verbalizer]`; `None` where answers are words themselves.
+pub(super) fn verbalizer(reader: &mut Reader<'_>) -> Option<VerbalizerSettings> {
+    let labels = labels(reader);
+    let aggregates =
+        [("mean", Aggregate::Mean), ("mean-log", Aggregate::MeanLog), ("max", Aggregate::Max)];
+    let aggregate = reader.choice("verbalizer.aggregate", &aggregates);
+    let calibrations =
+        [("none", Prior::None), ("contextual", Prior::Contextual), ("train", Prior::Train)];
+    let calibration = reader.choice("verbalizer.calibration", &calibrations);
+    let content_free =
+        reader.read("verbalizer.content_free", "a list of texts that are not blank", |node| {
+            let texts = node.array().filter(|texts| !texts.is_empty())?;
+            texts.iter().map(word).collect::<Option<Vec<_>>>()
+        });
+    let examples = reader.count("verbalizer.calibration_examples", 1);
+    let weights = weights(reader);
+    let Some(Given { value: labels, .. }) = labels else {
+        if reader.node("verbalizer.labels").is_none() {
+            let reason = || "answers that are words: there are no `verbalizer.labels`".to_owned();
+            reader.no_effect("verbalizer.aggregate", &aggregate, None, reason());
+            reader.no_effect("verbalizer.calibration", &calibration, None, reason());
+            reader.no_effect("verbalizer.content_free", &content_free, None, reason());
+            reader.no_effect("verbalizer.calibration_examples", &examples, None, reason());
+            reader.no_effect("verbalizer.weights", &weights, None, reason());
+        }
+        return None;
+    };
+    let (place, calibration) = match calibration {
+        Some(Given { value, place }) => (Some(place), value),
+        None => (None, Prior::None),
+    };
+    if calibration != Prior::Contextual {
+        let reason = "any calibration but `contextual`".to_owned();
+        reader.no_effect("verbalizer.content_free", &content_free, place.as_ref(), reason);
+    }
+    if calibration != Prior::Train {
+        let reason = "any calibration but `train`".to_owned();
+        let key = "verbalizer.calibration_examples";
+        reader.no_effect(key, &examples, place.as_ref(), reason);
+    }
+    if let Some(given) = &weights {
+        for word in given.value.keys().filter(|word| !is_word(&labels, word)) {
+            let fault = Fault::NoEffect {
+                key: "verbalizer.weights",
+                reason: format!("`{word}`, which stands for no label"),
+            };
+            reader.problem(given.place.clone(), fault, None);
+        }
+    }
+    Some(VerbalizerSettings {
+        aggregate: aggregate.or_default_to(Aggregate::Mean),
+        calibration: match calibration {
+            Prior::None => Calibration::None,
+            Prior::Contextual => {
+                let content_free = content_free.or_default_to(vec!["N/A".to_owned()]);
+                Calibration::Contextual { content_free }
+            }
+            Prior::Train => {
+                Calibration::Train { calibration_examples: examples.or_default_to(200) }
+            }
+        },
+        weights: weights.or_default_to(BTreeMap::new()),
+        labels,
+    })
+}
+
+/// Text that is not blank, without blanks around it.
+fn word(node: &Node) -> Option<String> {
+    node.string().map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned)
+}
+
+fn is_word(labels: &[(String, Vec<String>)], word: &str) -> bool {
+    labels.iter().any(|(_, words)| words.iter().any(|known| known == word))
+}
+
+fn weights(reader: &mut Reader<'_>) -> Option<Given<BTreeMap<String, f64>>> {
+    let expected = "a table from words to numbers above 0, such as { great = 2.0 }";
+    reader.read("verbalizer.weights", expected, |node| {
+        let weight = |entry: &Entry| {
+            let weight = entry.node.number().filter(|&weight| weight > 0.0)?;
+            Some((entry.key.clone(), weight))
+        };
+        node.table()?.iter().map(weight).collect()
+    })
+}
+
+fn labels(reader: &mut Reader<'_>) -> Option<Given<Labels>> {
+    let key = "verbalizer.labels";
+    let expected = "a table from labels to words, such as { positive = [\"great\"], negative = \
+                    [\"bad\", \"boring\"] }";
+    let given = reader.read(key, expected, |node| {
+        let words = |node: &Node| match node.array() {
+            Some([]) => None,
+            Some(nodes) => nodes.iter().map(word).collect(),
+            None => word(node).map(|word| vec![word]),
+        };
+        let label = |entry: &Entry| Some((entry.key.clone(), words(&entry.node)?));
+        node.table()?.iter().map(label).collect::<Option<Labels>>()
+    })?;
+    let mut fault = |found: String, expected: &str, place: &Place| {
+        let fault = Fault::Wrong { key: key.to_owned(), expected: expected.to_owned(), found };
+        reader.problem(place.clone(), fault, None);
+    };
+    if given.value.len() < 2 {
+        fault(given.value.len().to_string(), "two labels or more", &given.place);
+    }
+    let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
+    for (label, words) in &given.value {
+        for word in words {
+            if let Some(other) = seen.insert(word, label) {
+                let found = format!("`{word}` for `{other}` and again for `{label}`");
+                fault(found, "a word to stand for one label, once", &given.place);
+            }
+        }
+    }
+    Some(given)
+}
