@@ -1,6 +1,7 @@
 //! From a source to a language model: the only place that names every family.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use ptuning_core::language_model::{LanguageModel, Objective};
@@ -18,7 +19,7 @@ use crate::source::{self, Identity, Rounded, Source, TokenizerKind, Weights, nea
 use crate::tensor_report::TensorReport;
 use crate::tokenizer::Tokenizer;
 use crate::transformer::{
-    Description, Options, Parameters, Precision, Snapshot, Tensors, TransformerLm,
+    Description, Options, Parameters, Places, Precision, Snapshot, Tensors, TransformerLm,
 };
 
 type Describe = fn(&Config<'_>) -> Result<Description, LoadError>;
@@ -72,6 +73,8 @@ pub struct Backbone {
     pub identity: Identity,
     /// Which tensors of its files are used.
     pub tensors: TensorReport,
+    /// The folder or file that it was loaded from.
+    pub path: PathBuf,
 }
 
 /// A language model whose weights learn, with its tokenizer.
@@ -104,6 +107,16 @@ impl Trainable {
         self.description.max_positions
     }
 
+    /// Where its tensors stand.
+    pub fn places(&self) -> Places {
+        Places::new(&self.description)
+    }
+
+    /// The (non-autodiff) device that its weights are on.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
     /// The model of tensors that autodiff may track, by [`Parameters::tracked`], as Burn's operations.
     ///
     /// # Errors
@@ -120,8 +133,16 @@ impl Trainable {
     /// # Errors
     /// None for parameters as they were read.
     pub fn frozen(&self) -> Result<TransformerLm, LoadError> {
+        self.frozen_with(&BTreeMap::new())
+    }
+
+    /// The same with other tensors in the place of those of the same names.
+    ///
+    /// # Errors
+    /// A tensor of another size.
+    pub fn frozen_with(&self, others: &Tensors) -> Result<TransformerLm, LoadError> {
         let options = Options::default();
-        let weights = self.parameters.snapshot();
+        let weights = self.parameters.snapshot_with(others);
         let loader = Loader::new(&weights, &self.device, &options);
         TransformerLm::load(&self.description, &loader, options)
     }
@@ -163,7 +184,8 @@ pub fn load_with(path: &Path, device: &Device, options: Options) -> Result<Backb
     let weights = as_loaded(source.weights.as_ref(), &rounded);
     let loader = Loader::new(weights, device, &options);
     let model = Box::new(TransformerLm::load(&description, &loader, options)?);
-    Ok(Backbone { model, tokenizer: source.tokenizer, identity: source.identity, tensors })
+    let Source { tokenizer, identity, .. } = source;
+    Ok(Backbone { model, tokenizer, identity, tensors, path: path.to_owned() })
 }
 
 /// An opened source and what it holds: all that is wrong is told at once, before anything is read.

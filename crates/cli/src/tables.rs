@@ -48,7 +48,7 @@ pub fn evaluation(evaluation: &Evaluation) -> io::Result<()> {
     writeln!(out, "  {:<name$}{titles}", "")?;
     let template = evaluation.manual_template.as_deref();
     let rows = [
-        ("P-tuned", evaluation.prompt.as_ref(), None),
+        (evaluation.trained, evaluation.prompt.as_ref(), None),
         ("manual", evaluation.manual.as_ref(), template),
         ("uncalibrated", evaluation.uncalibrated.as_ref(), template),
     ];

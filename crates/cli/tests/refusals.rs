@@ -155,7 +155,10 @@ fn settings() {
         "--set train.epochs=0",
         "--set train.epochs=ten",
         "--set train.lr=fast --set train.epoch=3 --set nonsense=1",
-        "--set train.strategy=prompt-and-lm",
+        "--set train.strategy=tuning-free",
+        "--set train.strategy=fixed-prompt",
+        "--set train.strategy=prompt_and_lm",
+        "--set lm.parts=lora",
         "--set train.gamma=0.5",
         "--set prompt_encoder.kind=lstn",
         "--set prompt_encoder.hidden=7",
@@ -197,9 +200,20 @@ fn settings() {
       hint: did you mean `train.epochs`?
     --set nonsense=1: unknown key `nonsense`
 
-    $ --set train.strategy=prompt-and-lm
-    error: --set train.strategy=prompt-and-lm: `train.strategy`: `prompt-and-lm` is not available yet
-    hint: available: `fixed-lm`
+    $ --set train.strategy=tuning-free
+    error: train.strategy: 'tuning-free' learns nothing
+    hint: `ptune eval --config` judges a template without training
+
+    $ --set train.strategy=fixed-prompt
+    error: template.text: the strategy 'fixed-prompt' leaves the prompt as it is, but the template has virtual tokens
+    hint: write plain words, as in "The capital of [x] is [z]", or let both learn: prompt-and-lm
+
+    $ --set train.strategy=prompt_and_lm
+    error: --set train.strategy=prompt_and_lm: `train.strategy`: expected one of `tuning-free`, `fixed-lm`, `fixed-prompt`, `prompt-and-lm`, found the text "prompt_and_lm"
+    hint: did you mean `prompt-and-lm`?
+
+    $ --set lm.parts=lora
+    error: --set lm.parts=lora: `lm.parts` has no effect with strategy `fixed-lm`, which leaves the language model as it is
 
     $ --set train.gamma=0.5
     error: --set train.gamma=0.5: `train.gamma` has no effect with schedule `constant`, only with `exponential`

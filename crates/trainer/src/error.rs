@@ -95,6 +95,54 @@ pub enum Error {
          hint: add some, as in \"[h:3] capital [x] [h:3] [z]\"; `ptune eval --config` scores a template without training"
     )]
     NothingToLearn,
+    /// Nothing learns, and yet it was to be trained.
+    #[error(
+        "train.strategy: 'tuning-free' learns nothing\n\
+         hint: `ptune eval --config` judges a template without training"
+    )]
+    TuningFree,
+    /// A strategy that leaves the prompt as it is, with a prompt that nothing has learned.
+    #[error(
+        "template.text: the strategy 'fixed-prompt' leaves the prompt as it is, but the template has virtual tokens\n\
+         hint: write plain words, as in \"The capital of [x] is [z]\", or let both learn: prompt-and-lm"
+    )]
+    FixedVirtualTokens,
+    /// More layers than the language model has.
+    #[error("lm.layers: the language model has {expected} layers, found {found}")]
+    NoSuchLayers {
+        /// Layers there are.
+        expected: usize,
+        /// Layers asked for.
+        found: usize,
+    },
+    /// A language model without biases.
+    #[error(
+        "lm.parts: no bias in these layers of a {family} model\n\
+         hint: parts = \"lora\" learns as little"
+    )]
+    NoBiases {
+        /// Its family.
+        family: String,
+    },
+    /// A projection that no layer has.
+    #[error(
+        "lm.modules: no projection is called '{name}'; there are {known}{}",
+        nearest.as_ref().map(|near| format!("\nhint: did you mean '{near}'?")).unwrap_or_default()
+    )]
+    NoSuchModule {
+        /// Its name.
+        name: String,
+        /// The nearest name.
+        nearest: Option<String>,
+        /// All names.
+        known: String,
+    },
+    /// A prompt whose language model has learned too.
+    #[error(
+        "the run has trained its language model as well, which an export of the prompt does not hold\n\
+         hint: `ptune predict RUN` uses both"
+    )]
+    LmLearned,
     /// A template with virtual tokens was to be scored without a prompt.
     #[error(
         "{setting}: a template that is scored without training cannot have virtual tokens\n\

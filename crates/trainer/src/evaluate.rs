@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::calibrate::calibrated;
 use crate::error::Error;
 use crate::prompt::Prompt;
-use crate::settings::Split;
+use crate::settings::{Split, Strategy};
 use crate::task::{Counts, Item, Majority, Task};
 
 /// Ranks (from 0) and losses of items, in their order.
@@ -149,6 +149,9 @@ pub struct Evaluation {
     /// The labels and their words, where answers are labels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub labels: Option<String>,
+    /// What was trained, in short: `P-tuned`, `LM tuned`, `prompt+LM`.
+    #[serde(skip)]
+    pub trained: &'static str,
     /// The trained prompt; `None` when only the manual template was scored.
     pub prompt: Option<Scores>,
     /// The manual template, tuning-free.
@@ -190,6 +193,7 @@ pub fn evaluate(task: &Task, prompt: Option<&Prompt>, split: Split) -> Result<Ev
     let majority_ranks: Vec<usize> = items.iter().map(|item| majority.rank(item.answer)).collect();
 
     let scores = prompt.map(|prompt| {
+        let lm = prompt.language_model(&task.backbone);
         outcome(lm, prompt.vectors.as_ref(), &items, &verbalizer, batch_size).scores()
     });
     let (mut manual_scores, mut uncalibrated, mut manual_template) = (None, None, None);
@@ -206,6 +210,11 @@ pub fn evaluate(task: &Task, prompt: Option<&Prompt>, split: Split) -> Result<Ev
         split,
         counts,
         candidates: verbalizer.len(),
+        trained: match settings.train.strategy {
+            Some(Strategy::FixedPrompt) => "LM tuned",
+            Some(Strategy::PromptAndLm) => "prompt+LM",
+            _ => "P-tuned",
+        },
         labels: verbalizer.labels().map(ToString::to_string),
         prompt: scores,
         manual: manual_scores,

@@ -69,7 +69,8 @@ pub fn predict(
     for (inputs, encoded) in inputs.chunks(batch_size.max(1)).zip(encoded.chunks(batch_size.max(1)))
     {
         let encoded: Vec<&Encoded> = encoded.iter().collect();
-        let logits = answer_logits(backbone.model.as_ref(), prompt.vectors.as_ref(), &encoded);
+        let logits =
+            answer_logits(prompt.language_model(backbone), prompt.vectors.as_ref(), &encoded);
         let found = match &prompt.verbalizer {
             Verbalizer::Words(words) => {
                 let top = rows(logits).into_iter().map(|row| words.top(&row, k));
@@ -131,5 +132,5 @@ fn rows(tensor: Tensor<2>) -> Vec<Vec<f32>> {
 
 /// Logits of the whole vocabulary at the answer of each encoded input, one row each.
 pub fn logits(backbone: &Backbone, prompt: &Prompt, batch: &[&Encoded]) -> Vec<Vec<f32>> {
-    rows(answer_logits(backbone.model.as_ref(), prompt.vectors.as_ref(), batch))
+    rows(answer_logits(prompt.language_model(backbone), prompt.vectors.as_ref(), batch))
 }

@@ -1,9 +1,12 @@
 //! A finished prompt: a bound template and its vectors, from a run or from an export.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use backbone::Backbone;
+use backbone::transformer::TransformerLm;
 use burn::tensor::Tensor;
+use ptuning_core::language_model::LanguageModel;
 use ptuning_core::prompt_encoder::{Initializer, PromptEncoder};
 use ptuning_core::template::BoundTemplate;
 use ptuning_core::verbalizer::Verbalizer;
@@ -11,6 +14,7 @@ use ptuning_core::verbalizer::Verbalizer;
 use crate::checkpoint::{Checkpoint, CheckpointError, Header, check_identity};
 use crate::error::Error;
 use crate::parameters;
+use crate::strategy::TunedLm;
 use crate::task::bind;
 
 /// A template with the vectors of its virtual tokens.
@@ -22,6 +26,18 @@ pub struct Prompt {
     pub vectors: Option<Tensor<2>>,
     /// What may answer.
     pub verbalizer: Verbalizer,
+    /// The language model that it learned with; `None` for the backbone as it is.
+    pub lm: Option<Arc<TransformerLm>>,
+}
+
+impl Prompt {
+    /// The language model that answers.
+    pub fn language_model<'a>(&'a self, backbone: &'a Backbone) -> &'a dyn LanguageModel {
+        match &self.lm {
+            Some(lm) => lm.as_ref(),
+            None => backbone.model.as_ref(),
+        }
+    }
 }
 
 impl Prompt {
@@ -44,11 +60,21 @@ impl Prompt {
             return Err(CheckpointError::Parameter { name, expected, found: Some(found) }.into());
         }
         let device = backbone.model.device();
+        let lm = match &checkpoint.header.lm {
+            None => None,
+            Some(header) => {
+                let model = backbone::trainable(&backbone.path, &device)?;
+                Some(Arc::new(TunedLm::frozen_from(&model, header, &checkpoint.lm)?))
+            }
+        };
+        let verbalizer = checkpoint.verbalizer.clone();
+        if config.prompt == 0 {
+            return Ok(Self { vectors: None, template, verbalizer, lm });
+        }
         let zeros = Tensor::zeros([config.prompt, config.hidden], &device);
         let encoder = PromptEncoder::new(config, zeros, &mut Initializer::new(0), &device);
         let encoder = parameters::with_values(encoder, &checkpoint.encoder)?;
-        let verbalizer = checkpoint.verbalizer.clone();
-        Ok(Self { vectors: Some(encoder.forward()), template, verbalizer })
+        Ok(Self { vectors: Some(encoder.forward()), template, verbalizer, lm })
     }
 }
 

@@ -3,72 +3,25 @@
 
 mod common;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use burn::tensor::{Device, Tensor, TensorData};
-use ptuning_core::language_model::Objective;
+use burn::tensor::{Device, Tensor};
+use common::batch::{PROMPT, Row, golden_folder, items, rows, start};
 use ptuning_core::prompt_encoder::{DirectEncoder, PromptEncoder};
-use ptuning_core::template::{Encoded, Slot};
 use ptuning_core::verbalizer::{OpenVocabulary, Verbalizer};
-use safetensors::SafeTensors;
 use serde_json::Value;
 use trainer::adapt::{Asked, FullTuning};
 use trainer::optimizer::Optimizer;
 use trainer::settings::TrainSettings;
 use trainer::strategy::{FixedLm, StepOutcome};
-use trainer::task::Item;
 
-const PROMPT: usize = 2;
 const PROMPT_LR: f64 = 0.05;
 const MODEL_LR: f64 = 0.002;
-/// Where masked models answer.
-const POSITIONS: [usize; 4] = [3, 0, 0, 8];
-
-fn golden_folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../backbone/tests/golden").join(name)
-}
 
 fn curves() -> serde_json::Map<String, Value> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/family_curves.json");
     let curves: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     curves.as_object().unwrap().clone()
-}
-
-/// An example of a family's golden batch.
-struct Row {
-    ids: Vec<u32>,
-    answer: usize,
-    label: u32,
-}
-
-fn rows(name: &str, objective: Objective) -> Vec<Row> {
-    let bytes = std::fs::read(golden_folder(name).join("golden.safetensors")).unwrap();
-    let file = SafeTensors::deserialize(&bytes).unwrap();
-    let integers = |name: &str| -> Vec<u32> {
-        let words = file.tensor(name).unwrap().data().as_chunks::<8>().0.to_vec();
-        words.into_iter().map(|word| i64::from_le_bytes(word) as u32).collect()
-    };
-    let (ids, lengths, labels) = (integers("ids"), integers("lengths"), integers("labels"));
-    let width = ids.len() / lengths.len();
-    let row = |index: usize| {
-        let length = lengths[index] as usize;
-        let answer = match objective {
-            Objective::Masked => POSITIONS[index],
-            Objective::Causal => length - 1,
-        };
-        let ids = ids[index * width..index * width + length].to_vec();
-        Row { ids, answer, label: labels[index] }
-    };
-    (0..lengths.len()).map(row).collect()
-}
-
-/// The same numbers as the script's `start`.
-fn start(width: usize) -> TensorData {
-    let value = |index: usize| {
-        let (slot, i) = ((index / width) as f64, (index % width) as f64);
-        (0.5 * (1.0 + 13.0 * slot + 0.7 * i).sin()) as f32
-    };
-    TensorData::new((0..PROMPT * width).map(value).collect::<Vec<f32>>(), [PROMPT, width])
 }
 
 fn check(what: &str, expected: &Value, mut step: impl FnMut() -> StepOutcome, least: usize) {
@@ -92,20 +45,7 @@ fn prompts_learn_as_in_pytorch() {
             let options = backbone::Options { fused, ..backbone::Options::default() };
             let backbone = backbone::load_with(&golden_folder(name), &device, options).unwrap();
             let lm = backbone.model.as_ref();
-            let item = |(index, row): (usize, Row)| {
-                let slots = (0..PROMPT.min(row.ids.len()))
-                    .map(|slot| Slot { position: slot, virtual_token: slot })
-                    .collect();
-                let Row { ids, answer, label } = row;
-                let (text, shortened) = (Vec::new(), Vec::new());
-                Item {
-                    encoded: Encoded { ids, slots, text, answer, shortened },
-                    answer: label,
-                    index,
-                }
-            };
-            let items: Vec<Item> =
-                rows(name, lm.objective()).into_iter().enumerate().map(item).collect();
+            let items = items(name, lm.objective(), PROMPT);
             let vectors = Tensor::from_data(start(lm.hidden_size()), &device);
             let encoder = PromptEncoder::Direct(DirectEncoder::new(vectors, &device.autodiff()));
             let settings = TrainSettings::default();

@@ -14,6 +14,7 @@ mod norm_recipe;
 #[cfg(feature = "flex")]
 mod packed;
 mod parameters;
+mod places;
 mod position_bias;
 mod recipe;
 mod table;
@@ -31,6 +32,7 @@ use input::Input;
 pub use language_model::TransformerLm;
 pub use norm_recipe::{NormKind, NormRecipe};
 pub use parameters::{Parameters, Snapshot, Tensors, WrongParameter};
+pub use places::{Places, Projection};
 pub use position_bias::PositionBiasRecipe;
 pub use recipe::{
     CrossRecipe, DecoderRecipe, Description, InputRecipe, LayerRecipe, LinearRecipe,

@@ -107,9 +107,22 @@ impl Parameters {
         Ok(())
     }
 
+    /// Takes a weight out; an empty tensor stays in its place.
+    pub fn take(&mut self, name: &str) -> Option<Tensor<1>> {
+        let value = self.values.get_mut(name)?;
+        let empty = Tensor::empty([0], &value.device());
+        Some(std::mem::replace(value, empty))
+    }
+
     /// The weights in memory, in f32 and in their shapes.
     pub fn snapshot(&self) -> Snapshot {
+        self.snapshot_with(&Tensors::new())
+    }
+
+    /// The same with other tensors in the place of those of the same names.
+    pub fn snapshot_with(&self, others: &Tensors) -> Snapshot {
         let read = |(name, value): (&String, &Tensor<1>)| {
+            let value = others.get(name).unwrap_or(value);
             (name.clone(), (self.shapes[name].clone(), value.to_data().iter().collect()))
         };
         Snapshot { tensors: self.values.iter().map(read).collect() }

@@ -141,6 +141,9 @@ fn go(
         let (train, dev) = training.counts();
         eprintln!("train {}", describe(&train));
         eprintln!("dev   {}", describe(&dev));
+        if let Some((learn, all)) = training.lm_numbers() {
+            eprintln!("lm    {}", learns(learn, all));
+        }
     }
     let started = Instant::now();
     let mut progress = TrainProgress::new(quiet, settings.log.every);
@@ -170,12 +173,19 @@ fn go(
         evaluations.push(evaluation);
     }
     run.write_evaluation(&evaluations)?;
-    export_safetensors(&run.prompt(), &prompt, &task.backbone, &settings.backbone.source)?;
+    let exported = prompt.lm.is_none();
+    if exported {
+        export_safetensors(&run.prompt(), &prompt, &task.backbone, &settings.backbone.source)?;
+    }
     if !quiet {
         let folder = shell::word(&run.path().to_string_lossy());
         let inputs = example_inputs(task);
-        eprintln!("prompt exported to {}\n", run.prompt().display());
-        eprintln!("next:\n  ptune predict {folder} {inputs}\n  ptune inspect {folder}");
+        if exported {
+            eprintln!("prompt exported to {}", run.prompt().display());
+        } else {
+            eprintln!("what the language model learned is in {}", run.best().display());
+        }
+        eprintln!("\nnext:\n  ptune predict {folder} {inputs}\n  ptune inspect {folder}");
     }
     Ok(Outcome::Done)
 }
@@ -190,6 +200,17 @@ fn example_inputs(task: &Task) -> String {
         }
     });
     inputs.collect::<Vec<_>>().join(" ")
+}
+
+/// How much of a language model learns and what that takes: weights, those that learn with their gradients
+/// and two moments, all in f32, beside the frozen backbone that judges.
+fn learns(learn: usize, all: usize) -> String {
+    let gigabytes = 4.0 * (all + 4 * learn) as f64 / 1e9;
+    let percent = 100.0 * learn as f64 / all as f64;
+    format!(
+        "{learn} of {all} numbers learn ({percent:.2} %); weights, gradients and moments take \
+         {gigabytes:.2} GB beside the frozen backbone and a step's activations"
+    )
 }
 
 fn describe(counts: &Counts) -> String {

@@ -5,6 +5,8 @@
 //! |---|---|
 //! | `encoder.<parameter>` | prompt encoder |
 //! | `optimizer.<parameter>.moment_1`, `.moment_2` | Adam's moments |
+//! | `lm.<tensor>` | what of the language model has learned: weights, or LoRA's `.lora_A` and `.lora_B` |
+//! | `lm_optimizer.<tensor>.moment_1`, `.moment_2` | its optimiser |
 //! | `candidates` | vocabulary ids that may answer; absent for the whole vocabulary |
 //!
 //! The metadata key `ptune` holds a [`Position`] and what it belongs to as JSON. The learning-rate
@@ -24,6 +26,8 @@ use ptuning_core::prompt_encoder::EncoderConfig;
 use ptuning_core::verbalizer::{LabelWords, OpenVocabulary, Verbalizer};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+use crate::strategy::LmHeader;
 
 pub use error::CheckpointError;
 pub use file::{atomically, read_tensors, write_tensors};
@@ -77,6 +81,9 @@ pub struct Header {
     /// Labels and their words, where answers are labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<LabelWords>,
+    /// The language model's part, where it learned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lm: Option<LmHeader>,
 }
 
 /// A checkpoint in memory.
@@ -88,6 +95,10 @@ pub struct Checkpoint {
     pub encoder: BTreeMap<String, TensorData>,
     /// Optimiser, by parameter and moment.
     pub optimizer: BTreeMap<String, TensorData>,
+    /// What the language model has learned, by tensor.
+    pub lm: BTreeMap<String, TensorData>,
+    /// Its optimiser, by tensor and moment.
+    pub lm_optimizer: BTreeMap<String, TensorData>,
     /// What may answer.
     pub verbalizer: Verbalizer,
 }
@@ -99,7 +110,12 @@ impl Checkpoint {
     /// A disk that is full or read-only; `path` is then what it was.
     pub fn save(&self, path: &Path) -> Result<(), CheckpointError> {
         let mut tensors = BTreeMap::new();
-        for (prefix, part) in [("encoder", &self.encoder), ("optimizer", &self.optimizer)] {
+        for (prefix, part) in [
+            ("encoder", &self.encoder),
+            ("optimizer", &self.optimizer),
+            ("lm", &self.lm),
+            ("lm_optimizer", &self.lm_optimizer),
+        ] {
             tensors
                 .extend(part.iter().map(|(name, data)| (format!("{prefix}.{name}"), data.clone())));
         }
@@ -122,6 +138,8 @@ impl Checkpoint {
             header,
             encoder: part(&mut tensors, "encoder"),
             optimizer: part(&mut tensors, "optimizer"),
+            lm: part(&mut tensors, "lm"),
+            lm_optimizer: part(&mut tensors, "lm_optimizer"),
         })
     }
 }

@@ -33,6 +33,9 @@ pub fn export_peft(
     backbone: &Backbone,
     backbone_source: &str,
 ) -> Result<(), Error> {
+    if prompt.lm.is_some() {
+        return Err(Error::LmLearned);
+    }
     let template = prompt.template.template();
     let vectors = prompt.vectors.clone().ok_or(Error::NothingToLearn)?;
     if !template.is_prefix_only() {

@@ -123,7 +123,7 @@ impl PromptFile {
         }
         let verbalizer = verbalizer(labels, self.candidates.as_ref().map(known));
         let vectors = Tensor::from_data(self.vectors.clone(), &backbone.model.device());
-        Ok(Prompt { template, vectors: Some(vectors), verbalizer })
+        Ok(Prompt { template, vectors: Some(vectors), verbalizer, lm: None })
     }
 }
 
@@ -137,6 +137,9 @@ pub fn export_safetensors(
     backbone: &Backbone,
     backbone_source: &str,
 ) -> Result<(), Error> {
+    if prompt.lm.is_some() {
+        return Err(Error::LmLearned);
+    }
     let vectors = prompt.vectors.as_ref().ok_or(Error::NothingToLearn)?.to_data();
     let mut tensors = BTreeMap::from([("prompt".to_owned(), vectors.clone())]);
     if let Some(ids) = prompt.verbalizer.candidates() {

@@ -94,12 +94,6 @@ pub enum Fault {
         /// The setting that rules it out.
         reason: String,
     },
-    /// A training strategy that is known by name but not written yet.
-    #[error("`train.strategy`: `{name}` is not available yet")]
-    StrategyNotAvailable {
-        /// The strategy's name.
-        name: String,
-    },
     /// A file or folder that is nowhere it could be.
     #[error("`{key}`: no file or folder `{typed}`; looked for\n    {}", paths(.tried))]
     NotFound {

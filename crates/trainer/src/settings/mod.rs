@@ -15,6 +15,7 @@ mod backbone;
 mod data;
 mod document;
 mod error;
+mod lm;
 mod nearest;
 mod paths;
 mod reader;
@@ -28,6 +29,7 @@ use serde::Serialize;
 
 pub use adapt::{AdaptSettings, ScoreSettings, StartSettings, TextSettings};
 pub use error::{Fault, Place, Problem, SettingsError};
+pub use lm::{LmParts, LmSettings};
 pub(crate) use nearest::nearest;
 pub(crate) use paths::folder_of;
 pub use sections::*;
@@ -58,6 +60,9 @@ pub struct Settings {
     pub verbalizer: Option<VerbalizerSettings>,
     /// What makes the virtual tokens' vectors.
     pub prompt_encoder: PromptEncoderSettings,
+    /// Which part of the language model learns; `None` where none does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lm: Option<LmSettings>,
     /// Optimisation.
     pub train: TrainSettings,
     /// Evaluation.

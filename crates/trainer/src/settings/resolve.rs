@@ -7,17 +7,10 @@ use super::backbone::backbone;
 use super::data::data;
 use super::document::Node;
 use super::error::{Fault, Place};
+use super::lm::lm;
 use super::reader::{Given, OrDefault, Reader};
 use super::sections::*;
 use super::verbalizer::verbalizer;
-
-/// Strategies by name; `None` is one that is planned.
-const STRATEGIES: &[(&str, Option<Strategy>)] = &[
-    ("fixed-lm", Some(Strategy::FixedLm)),
-    ("tuning-free", None),
-    ("fixed-prompt", None),
-    ("prompt-and-lm", None),
-];
 
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
@@ -47,6 +40,8 @@ pub(super) fn settings(reader: &mut Reader<'_>) -> Settings {
     let data = data(reader);
     let has_test = data.test.is_some();
     let verbalizer = labels_or_words(reader, &data);
+    let train = train(reader, true);
+    let lm = lm(reader, train.strategy);
     Settings {
         name: name(reader),
         seed: seed(reader),
@@ -57,7 +52,8 @@ pub(super) fn settings(reader: &mut Reader<'_>) -> Settings {
         template: template(reader),
         verbalizer,
         prompt_encoder: prompt_encoder(reader),
-        train: train(reader, true),
+        lm,
+        train,
         eval: eval(reader, has_test),
         log: LogSettings { every: reader.count("log.every", 1).or_default_to(10) },
     }
@@ -212,25 +208,7 @@ pub(super) fn train(reader: &mut Reader<'_>, has_strategy: bool) -> TrainSetting
 }
 
 fn strategy(reader: &mut Reader<'_>) -> Strategy {
-    match reader.choice("train.strategy", STRATEGIES) {
-        Some(Given { value: None, place }) => {
-            let name = reader.node("train.strategy").and_then(Node::string).unwrap_or_default();
-            let fault = Fault::StrategyNotAvailable { name: name.to_owned() };
-            let available: Vec<String> = STRATEGIES
-                .iter()
-                .filter(|(_, strategy)| strategy.is_some())
-                .map(|(name, _)| format!("`{name}`"))
-                .collect();
-            let mut hint = format!("available: {}", available.join(", "));
-            if name == "tuning-free" {
-                hint.push_str("; `ptune eval --config` judges a template without training");
-            }
-            reader.problem(place, fault, Some(hint));
-            Strategy::FixedLm
-        }
-        Some(Given { value: Some(strategy), .. }) => strategy,
-        None => Strategy::FixedLm,
-    }
+    reader.choice("train.strategy", &Strategy::ALL).or_default_to(Strategy::FixedLm)
 }
 
 fn schedule(reader: &mut Reader<'_>) -> Schedule {

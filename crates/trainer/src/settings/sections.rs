@@ -206,8 +206,39 @@ pub struct PromptEncoderSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Strategy {
+    /// Nothing learns.
+    TuningFree,
     /// The prompt learns, the language model is frozen.
     FixedLm,
+    /// The language model learns, the prompt is words.
+    FixedPrompt,
+    /// Both learn.
+    PromptAndLm,
+}
+
+impl Strategy {
+    /// All strategies by name.
+    pub const ALL: [(&'static str, Strategy); 4] = [
+        ("tuning-free", Strategy::TuningFree),
+        ("fixed-lm", Strategy::FixedLm),
+        ("fixed-prompt", Strategy::FixedPrompt),
+        ("prompt-and-lm", Strategy::PromptAndLm),
+    ];
+
+    /// The name in configs.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, strategy)| *strategy == self).map_or("", |(name, _)| name)
+    }
+
+    /// Whether the language model learns.
+    pub fn trains_lm(self) -> bool {
+        matches!(self, Self::FixedPrompt | Self::PromptAndLm)
+    }
+
+    /// Whether virtual tokens learn.
+    pub fn trains_prompt(self) -> bool {
+        matches!(self, Self::FixedLm | Self::PromptAndLm)
+    }
 }
 
 /// Optimiser, with PyTorch's semantics.

@@ -1,5 +1,9 @@
 //! Training strategies by the survey's names; each is one file that makes one optimiser step.
 
 mod fixed_lm;
+mod tuned_lm;
+mod with_lm;
 
 pub use fixed_lm::{FixedLm, StepOutcome};
+pub use tuned_lm::{LmHeader, TunedLm};
+pub use with_lm::WithLm;

@@ -4,6 +4,7 @@
 //! learns and how a step is taken. [`TrainLoop`] trains prompts; [`crate::adapt`] trains a language
 //! model itself.
 
+mod learning;
 mod prompt;
 
 use std::path::Path;

@@ -12,18 +12,17 @@ use ptuning_core::prompt_encoder::{
 use ptuning_core::template::BoundTemplate;
 use ptuning_core::verbalizer::{LabelWords, Verbalizer};
 
+use super::learning::{Learning, check_template};
 use super::{End, Learner, Loop};
 use crate::calibrate::calibrated;
 use crate::checkpoint::{Checkpoint, CheckpointError, FORMAT, Header, Position};
 use crate::error::Error;
 use crate::evaluate::outcome;
-use crate::optimizer::Optimizer;
-use crate::parameters;
 use crate::progress::Observer;
 use crate::prompt::check_backbone;
 use crate::run_dir::RunDir;
 use crate::settings::{PromptEncoderKind, PromptInit, Split};
-use crate::strategy::{FixedLm, StepOutcome};
+use crate::strategy::StepOutcome;
 use crate::task::{Counts, Item, Task};
 
 /// A run that trains a prompt, between two optimiser steps.
@@ -42,7 +41,7 @@ struct PromptLearner<'a> {
     dev: Vec<Item>,
     counts: (Counts, Counts),
     encoder_config: EncoderConfig,
-    strategy: FixedLm<'a>,
+    learning: Learning<'a>,
 }
 
 impl<'a> TrainLoop<'a> {
@@ -52,19 +51,19 @@ impl<'a> TrainLoop<'a> {
     /// A template that learns nothing or does not bind, data without usable examples.
     pub fn new(task: &'a Task) -> Result<Self, Error> {
         let template = task.bind("template.text", &task.settings.template.text)?;
-        if template.prompt_len() == 0 {
-            return Err(Error::NothingToLearn);
-        }
+        check_template(task.settings.train.strategy, template.prompt_len())?;
         let verbalizer = task.verbalizer(&template)?;
         let (train, train_counts) = task.encode(Split::Train, &template, &verbalizer)?;
         let (dev, dev_counts) = task.encode(Split::Dev, &template, &verbalizer)?;
         let encoder_config = encoder_config(task, &template)?;
-        let encoder = new_encoder(task, &template, &encoder_config)?;
+        let encoder = match template.prompt_len() {
+            0 => None,
+            _ => Some(new_encoder(task, &template, &encoder_config)?),
+        };
         // The prior of the start: a trained prompt learns its own, and needs it constant.
-        let start = encoder.forward().without_autodiff();
-        let verbalizer = calibrated(task, &template, Some(&start), verbalizer)?;
-        let lm = task.backbone.model.as_ref();
-        let strategy = FixedLm::new(lm, encoder, Optimizer::new(&task.settings.train));
+        let start = encoder.as_ref().map(|encoder| encoder.forward().without_autodiff());
+        let verbalizer = calibrated(task, &template, start.as_ref(), verbalizer)?;
+        let learning = Learning::new(task, encoder)?;
         let learner = PromptLearner {
             task,
             template,
@@ -73,7 +72,7 @@ impl<'a> TrainLoop<'a> {
             dev,
             counts: (train_counts, dev_counts),
             encoder_config,
-            strategy,
+            learning,
         };
         Ok(Self { task, learner, state: Loop::default() })
     }
@@ -93,13 +92,7 @@ impl<'a> TrainLoop<'a> {
         if checkpoint.verbalizer.labels().is_some() {
             learner.verbalizer = checkpoint.verbalizer.clone();
         }
-        let device = learner.strategy.device();
-        let encoder =
-            parameters::with_values(learner.strategy.encoder().clone(), &checkpoint.encoder)?;
-        let mut optimizer = Optimizer::new(&self.task.settings.train);
-        let steps = checkpoint.header.optimizer_steps;
-        optimizer.restore(&encoder, &checkpoint.optimizer, steps, &device)?;
-        learner.strategy = FixedLm::new(self.task.backbone.model.as_ref(), encoder, optimizer);
+        learner.learning.restore(self.task, checkpoint)?;
         self.state = Loop::at(checkpoint.header.position.clone(), &self.task.settings.train);
         Ok(())
     }
@@ -107,6 +100,11 @@ impl<'a> TrainLoop<'a> {
     /// Where the run stands.
     pub fn position(&self) -> &Position {
         self.state.position()
+    }
+
+    /// Numbers that learn of the language model, and all of its numbers; `None` where it stays frozen.
+    pub fn lm_numbers(&self) -> Option<(usize, usize)> {
+        self.learner.learning.lm_numbers()
     }
 
     /// Examples used and dropped of train and dev.
@@ -160,7 +158,7 @@ impl PromptLearner<'_> {
 
 impl Learner for PromptLearner<'_> {
     fn device(&self) -> Device {
-        self.strategy.device()
+        self.task.backbone.model.device()
     }
 
     fn lengths(&self) -> Vec<usize> {
@@ -171,7 +169,7 @@ impl Learner for PromptLearner<'_> {
         let train = &self.train;
         let batches: Vec<Vec<&Item>> =
             group.iter().map(|batch| batch.iter().map(|&index| &train[index]).collect()).collect();
-        Ok(self.strategy.step(&batches, &self.verbalizer, lr))
+        self.learning.step(&batches, &self.verbalizer, lr)
     }
 
     fn dev_examples(&self) -> usize {
@@ -179,10 +177,11 @@ impl Learner for PromptLearner<'_> {
     }
 
     fn score(&self) -> Result<Scores, Error> {
-        let vectors = self.strategy.vectors();
-        let lm = self.task.backbone.model.as_ref();
+        let vectors = self.learning.vectors();
         let batch_size = self.task.settings.eval.batch_size;
-        Ok(outcome(lm, Some(&vectors), &self.dev, &self.verbalizer, batch_size).scores())
+        self.learning.with_lm(self.task, |lm| {
+            outcome(lm, vectors.as_ref(), &self.dev, &self.verbalizer, batch_size).scores()
+        })
     }
 
     /// Better P@1, or the same with less loss.
@@ -192,12 +191,11 @@ impl Learner for PromptLearner<'_> {
     }
 
     fn is_finite(&self) -> bool {
-        self.strategy.vectors().into_data().iter::<f32>().all(f32::is_finite)
+        self.learning.is_finite()
     }
 
     fn save(&self, position: &Position, path: &Path) -> Result<(), Error> {
-        let names = parameters::names(self.strategy.encoder());
-        let (optimizer, optimizer_steps) = self.strategy.optimizer().state(&names);
+        let state = self.learning.state();
         let checkpoint = Checkpoint {
             header: Header {
                 format: FORMAT,
@@ -206,12 +204,15 @@ impl Learner for PromptLearner<'_> {
                 template: self.template.template().source().to_owned(),
                 encoder: self.encoder_config,
                 backbone: self.task.backbone.identity.clone(),
-                optimizer_steps,
+                optimizer_steps: state.optimizer_steps,
                 position: position.clone(),
                 labels: None,
+                lm: state.lm,
             },
-            encoder: parameters::values(self.strategy.encoder()),
-            optimizer,
+            encoder: state.encoder,
+            optimizer: state.optimizer,
+            lm: state.lm_values,
+            lm_optimizer: state.lm_optimizer,
             verbalizer: self.verbalizer.clone(),
         };
         Ok(checkpoint.save(path)?)

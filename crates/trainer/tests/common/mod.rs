@@ -1,6 +1,8 @@
 //! A task small enough to train in a second: the tiny Llama and six capitals.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub mod batch;
+
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
