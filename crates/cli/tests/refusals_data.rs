@@ -14,7 +14,7 @@ fn data() {
         ("json.jsonl", b"{\"x\": \"Egypt\", \"z\": Cairo}\n"),
         ("list.jsonl", b"[1, 2]\n"),
         ("key.jsonl", b"{\"xx\": \"Egypt\", \"z\": \"Cairo\"}\n"),
-        ("number.jsonl", b"{\"x\": \"Egypt\", \"z\": 3}\n"),
+        ("number.jsonl", b"{\"x\": 3, \"z\": \"Cairo\"}\n"),
         ("blank.jsonl", b"{\"x\": \" \", \"z\": \"Cairo\"}\n"),
         ("latin.jsonl", b"{\"x\": \"\xc9gypte\", \"z\": \"Cairo\"}\n"),
         ("table.csv", b"x,z\n"),
@@ -61,7 +61,7 @@ fn data() {
     hint: set `data.inputs.x` to one of the row's keys
 
     $ --set data.train=number.jsonl
-    error: number.jsonl:2: `z`: expected text, found a number
+    error: number.jsonl:2: `x`: expected text, found a number
     hint: write it in quotes
 
     $ --set data.train=blank.jsonl

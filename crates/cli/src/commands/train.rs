@@ -5,6 +5,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use anyhow::Context;
 use backbone::source::Identity;
 use trainer::checkpoint::{Checkpoint, Position};
+use trainer::data::Example;
 use trainer::evaluate::{self, evaluate};
 use trainer::export::export_safetensors;
 use trainer::prompt::Prompt;
@@ -190,9 +191,13 @@ fn go(
     Ok(Outcome::Done)
 }
 
-/// Two inputs of dev, as words for a shell.
+/// Characters of an input that is shown as an example.
+const SHORT_INPUT: usize = 80;
+
+/// Two short inputs of dev, as words for a shell.
 fn example_inputs(task: &Task) -> String {
-    let inputs = task.data.dev.iter().take(2).map(|example| {
+    let short = |example: &&Example| example.fields.values().all(|text| text.len() <= SHORT_INPUT);
+    let inputs = task.data.dev.iter().filter(short).take(2).map(|example| {
         let fields = &example.fields;
         match fields.values().next() {
             Some(text) if fields.len() == 1 && !text.starts_with(['{', '-']) => shell::word(text),
