@@ -1,11 +1,11 @@
 //! How much memory a backbone takes, told from its headers.
 
-use kernels::frozen::{Kind, Values};
+use kernels::frozen::{Bits, Kind, Values};
 use kernels::stack::{Memory, Plan, Shape};
 use ptuning_core::language_model::Objective;
 
 use crate::source::{Dtype, Weights, resolve};
-use crate::transformer::{DecoderRecipe, Description};
+use crate::transformer::{DecoderRecipe, Description, LinearRecipe, Rounding, Stored};
 
 /// Sizes of a backbone.
 #[derive(Debug, Clone)]
@@ -55,11 +55,26 @@ impl DecoderSizes {
 
 impl Footprint {
     /// Counts what a description's tensors take.
-    pub(crate) fn new(description: Description, weights: &dyn Weights, packed: bool) -> Self {
+    pub(crate) fn new(
+        description: Description,
+        weights: &dyn Weights,
+        packed: bool,
+        rounding: Rounding,
+    ) -> Self {
         let dtype = |name: &str| weights.dtype(&resolve(weights, name)?);
-        let bytes = |linear: &crate::transformer::LinearRecipe| match dtype(&linear.weight) {
-            Some(dtype) if packed => Values::packed_bytes(kind(dtype), linear.out, linear.inner),
-            _ => 4 * linear.out * linear.inner,
+        let bytes = |linear: &LinearRecipe| {
+            let LinearRecipe { out, inner, .. } = *linear;
+            let kind =
+                dtype(&linear.weight).map_or(Kind::Full, |dtype| held(linear, dtype, rounding));
+            match kind {
+                kind if packed => Values::packed_bytes(kind, out, inner),
+                // In few bits where they were asked for, otherwise as floats.
+                Kind::Grouped { bits, group, offsets } if rounding != Rounding::None => {
+                    let scales = out * (inner / group) * (1 + usize::from(offsets));
+                    bits.bytes(out * inner) + 4 * scales
+                }
+                _ => 4 * out * inner,
+            }
         };
         let matrices = description.matrices().map(|linear| linear.out * linear.inner);
         let count = |(_, shape): &(&str, Vec<usize>)| shape.iter().product::<usize>();
@@ -102,14 +117,30 @@ impl Footprint {
     }
 }
 
+/// How a matrix is held that its file stores as `dtype`.
+fn held(linear: &LinearRecipe, dtype: Dtype, rounding: Rounding) -> Kind {
+    let (columns, file) = (matches!(linear.stored, Stored::Columns { .. }), kind(dtype));
+    match rounding.dtype() {
+        // Turned first, rounded then.
+        Some(rounded) if columns && linear.inner.is_multiple_of(rounded.block_len()) => {
+            kind(rounded)
+        }
+        _ if columns && matches!(file, Kind::Grouped { .. }) => Kind::Full,
+        _ => file,
+    }
+}
+
 fn kind(dtype: Dtype) -> Kind {
+    let bits = dtype.bits().unwrap_or(Bits::Eight);
     match dtype {
         Dtype::F32 => Kind::Full,
         Dtype::F16 | Dtype::BF16 => Kind::Half,
-        Dtype::Q4_0 | Dtype::Q5_0 | Dtype::Q8_0 => Kind::Grouped { group: 32, offsets: false },
-        Dtype::Q4_1 | Dtype::Q5_1 | Dtype::Q4_K | Dtype::Q5_K => {
-            Kind::Grouped { group: 32, offsets: true }
+        Dtype::Q4_0 | Dtype::Q5_0 | Dtype::Q8_0 => {
+            Kind::Grouped { bits, group: 32, offsets: false }
         }
-        Dtype::Q6_K => Kind::Grouped { group: 16, offsets: false },
+        Dtype::Q4_1 | Dtype::Q5_1 | Dtype::Q4_K | Dtype::Q5_K => {
+            Kind::Grouped { bits, group: 32, offsets: true }
+        }
+        Dtype::Q6_K => Kind::Grouped { bits, group: 16, offsets: false },
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use kernels::activation::Activation;
-use kernels::frozen::{Grouped, Values};
+use kernels::frozen::{Bits, Grouped, Values};
 use kernels::rotary::Rope;
 
 use crate::error::LoadError;
@@ -177,6 +177,7 @@ impl Weights for RandomWeights {
         let (count, mut noise) = (out * inner, Noise::new(name));
         Ok(Values::Grouped(Grouped {
             quants: (0..count).map(|_| noise.next()).collect(),
+            bits: Bits::Eight,
             group: GROUP,
             scales: vec![scale(*inner); count / GROUP],
             offsets: Vec::new(),

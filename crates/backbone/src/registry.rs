@@ -19,7 +19,7 @@ use crate::source::{self, Identity, Rounded, Source, TokenizerKind, Weights, nea
 use crate::tensor_report::TensorReport;
 use crate::tokenizer::Tokenizer;
 use crate::transformer::{
-    Description, Options, Parameters, Places, Precision, Snapshot, Tensors, TransformerLm,
+    Description, Options, Parameters, Places, Precision, Rounding, Snapshot, Tensors, TransformerLm,
 };
 
 type Describe = fn(&Config<'_>) -> Result<Description, LoadError>;
@@ -267,7 +267,12 @@ pub fn footprint(path: &Path, device: &Device, options: Options) -> Result<Footp
     let (source, description, _) = checked(path)?;
     let rounded = Rounded::new(source.weights.as_ref(), &description, options.rounding);
     let weights = as_loaded(source.weights.as_ref(), &rounded);
-    Ok(Footprint::new(description.clone(), weights, options.fused && is_cpu(device)))
+    Ok(Footprint::new(
+        description.clone(),
+        weights,
+        options.fused && is_cpu(device),
+        options.rounding,
+    ))
 }
 
 /// What a backbone is, told from its files' headers.
@@ -287,7 +292,8 @@ pub struct Summary {
 /// As [`load`], but for what only the numbers tell.
 pub fn summary(path: &Path) -> Result<Summary, LoadError> {
     let source = source::open(path)?;
-    let footprint = Footprint::new(describe(&source)?, source.weights.as_ref(), true);
+    let footprint =
+        Footprint::new(describe(&source)?, source.weights.as_ref(), true, Rounding::None);
     let (parameters, vocabulary) = (footprint.parameters, footprint.vocab);
     Ok(Summary { family: source.identity.family, parameters, vocabulary })
 }
@@ -322,7 +328,12 @@ pub fn random_footprint(
     let weights = RandomWeights::new(&description, sizes.weights);
     let rounded = Rounded::new(&weights, &description, options.rounding);
     let weights = as_loaded(&weights, &rounded);
-    Ok(Footprint::new(description.clone(), weights, options.fused && is_cpu(device)))
+    Ok(Footprint::new(
+        description.clone(),
+        weights,
+        options.fused && is_cpu(device),
+        options.rounding,
+    ))
 }
 
 /// Families that are built in, by the `model_type` of their config.

@@ -6,8 +6,9 @@
 
 mod common;
 
-use backbone::{DeviceSpec, Options, Precision};
-use common::check_golden;
+use backbone::random::RandomFamily;
+use backbone::{DeviceSpec, Memory, Options, Precision, Rounding};
+use common::{check_golden, random_run};
 use ptuning_core::prompt_encoder::{EncoderConfig, EncoderKind, Initializer, PromptEncoder};
 
 fn device() -> burn::tensor::Device {
@@ -55,6 +56,25 @@ fn products_in_half_precision_stay_near() {
         match backbone::registry::check(options, &device) {
             Ok(()) => check_golden("tiny_llama", &device, options, logits, gradient),
             Err(error) => eprintln!("{error}"),
+        }
+    }
+}
+
+#[test]
+fn layers_computed_once_more_equal_transformers() {
+    let options = Options { memory: Memory::Recompute, ..Options::default() };
+    check_golden("tiny_llama_gqa", &device(), options, 1e-4, 1e-3);
+}
+
+#[test]
+fn matrices_in_few_bits_give_what_the_cpu_gives() {
+    for rounding in [Rounding::EightBits, Rounding::FourBits] {
+        let options = Options { rounding, ..Options::default() };
+        let gpu = random_run(RandomFamily::Llama, &device(), options);
+        let cpu = random_run(RandomFamily::Llama, &burn::tensor::Device::flex(), options);
+        assert_eq!(gpu.len(), cpu.len());
+        for (gpu, cpu) in gpu.iter().zip(&cpu) {
+            assert!((gpu - cpu).abs() < 1e-4, "{rounding:?}: {gpu} and {cpu}");
         }
     }
 }

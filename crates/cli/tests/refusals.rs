@@ -27,7 +27,6 @@ fn arguments() {
         "bench --virtual 20",
         "bench --backbone tiny_llama --length 65",
         "bench --batch 0",
-        "bench --backbone tiny_llama --recompute --without fused",
         "estimate --backbone tiny_lama",
         "estimate --backbone tiny_llama --length 65",
         "estimate --backbone random:hiden=64",
@@ -105,10 +104,6 @@ fn arguments() {
 
     $ bench --batch 0
     error: invalid value '0' for '--batch <BATCH>': 0 is not in 1..=65536
-
-    $ bench --backbone tiny_llama --recompute --without fused
-    error: backbone.memory = "recompute" is not there on flex without fused
-    hint: it needs the CPU's fused operations: device = "flex" and backbone.fused = true; or backbone.memory = "tape"
 
     $ estimate --backbone tiny_lama
     error: no backbone "tiny_lama": it is no name of the catalogue (smollm2-135m, bert-tiny), and there is no ./tiny_lama

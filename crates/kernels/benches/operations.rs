@@ -19,7 +19,7 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use kernels::activation::Activation;
 use kernels::adam::Adam;
-use kernels::frozen::{Frozen, Grouped, Values};
+use kernels::frozen::{Bits, Frozen, Grouped, Values};
 use kernels::input::Input;
 use kernels::loss::cross_entropy;
 use kernels::lstm;
@@ -40,6 +40,7 @@ fn grouped(out: usize, inner: usize) -> Values {
     let scale = 1.0 / (74.0 * (inner as f32).sqrt());
     Values::Grouped(Grouped {
         quants: noise(out * inner).iter().map(|x| (x * 127.0) as i8).collect(),
+        bits: Bits::Eight,
         group: 32,
         scales: vec![scale; out * inner / 32],
         offsets: Vec::new(),

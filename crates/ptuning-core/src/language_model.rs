@@ -131,6 +131,23 @@ pub trait LanguageModel: Send + Sync {
     /// - returns: `[rows, hidden]`, normalised and ready for [`head`](Self::head)
     fn encode(&self, embeddings: Tensor<2>, layout: &Layout) -> Tensor<2>;
 
+    /// What `loss` says of [`encode`](Self::encode)'s result: losses, `[rows]`, untracked; and the
+    /// objective, `[1]`, to call `backward` on for the gradient of `embeddings` alone.
+    ///
+    /// A model may keep less than autodiff would and compute its layers once more for the gradient.
+    ///
+    /// # Shapes
+    /// - `embeddings`: `[rows of the batch, hidden]`, tracked by autodiff
+    /// - `loss`: from `[rows, hidden]`, tracked, to losses and objective
+    fn loss_through(
+        &self,
+        embeddings: Tensor<2>,
+        layout: &Layout,
+        loss: &mut dyn FnMut(Tensor<2>) -> (Tensor<1>, Tensor<1>),
+    ) -> (Tensor<1>, Tensor<1>) {
+        loss(self.encode(embeddings, layout))
+    }
+
     /// Scores the vocabulary.
     ///
     /// # Shapes

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use crate::language_model::LanguageModel;
+use crate::language_model::{LanguageModel, Layout};
 use crate::splice::splice;
 use crate::template::{Encoded, Row};
 
@@ -21,12 +21,39 @@ pub fn answer_states(
     prompt: Option<&Tensor<2>>,
     batch: &[&Encoded],
 ) -> Tensor<2> {
-    let (layout, rows) = Encoded::layout(batch, lm.shares_prefix());
-    let mut embeddings = lm.embed(&token_ids(&rows));
-    if let Some(prompt) = prompt {
-        embeddings = splice(embeddings, prompt.clone(), &rows);
-    }
+    let (embeddings, layout) = spliced(lm, prompt, batch);
     lm.encode(embeddings, &layout)
+}
+
+/// What `loss` says of [`answer_states`], by [`LanguageModel::loss_through`]: losses, `[rows]`, and the
+/// objective, `[1]`, to call `backward` on for the gradient of the prompt.
+///
+/// # Shapes
+/// - `prompt`: `[prompt, hidden]`, tracked by autodiff
+/// - `batch`: `rows` encoded examples
+pub fn answer_loss(
+    lm: &dyn LanguageModel,
+    prompt: &Tensor<2>,
+    batch: &[&Encoded],
+    loss: &mut dyn FnMut(Tensor<2>) -> (Tensor<1>, Tensor<1>),
+) -> (Tensor<1>, Tensor<1>) {
+    let (embeddings, layout) = spliced(lm, Some(prompt), batch);
+    lm.loss_through(embeddings, &layout, loss)
+}
+
+/// A batch's embeddings with the prompt's vectors among them.
+fn spliced(
+    lm: &dyn LanguageModel,
+    prompt: Option<&Tensor<2>>,
+    batch: &[&Encoded],
+) -> (Tensor<2>, Layout) {
+    let (layout, rows) = Encoded::layout(batch, lm.shares_prefix());
+    let embeddings = lm.embed(&token_ids(&rows));
+    let embeddings = match prompt {
+        Some(prompt) => splice(embeddings, prompt.clone(), &rows),
+        None => embeddings,
+    };
+    (embeddings, layout)
 }
 
 /// Logits of the vocabulary at the answer of each example: the head on [`answer_states`].

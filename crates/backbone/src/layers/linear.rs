@@ -2,22 +2,21 @@
 
 use burn::tensor::{FloatDType, Tensor};
 
+use super::Weight;
+
 /// `y = x · Wᵀ + b`, several projections of one input side by side if need be.
 #[derive(Debug, Clone)]
 pub struct Linear {
-    /// `[in, out]`: a transposed view of the `[out, in]` rows that checkpoints hold, not a copy.
-    weight: Tensor<2>,
+    /// `[out, in]`, as checkpoints hold it.
+    weight: Weight,
     /// `[out]`
     bias: Option<Tensor<1>>,
 }
 
 impl Linear {
-    /// From PyTorch's layout.
-    ///
-    /// # Shapes
-    /// - `weight`: `[out, in]`
-    pub fn new(weight: Tensor<2>) -> Self {
-        Self { weight: weight.transpose(), bias: None }
+    /// Without a bias.
+    pub fn new(weight: Weight) -> Self {
+        Self { weight, bias: None }
     }
 
     /// With a bias.
@@ -32,7 +31,7 @@ impl Linear {
     /// - `x`: `[rows, in]`
     /// - returns: `[rows, out]`
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let y = product(x, self.weight.clone());
+        let y = product(x, self.weight.tensor().transpose());
         match &self.bias {
             Some(bias) => y + bias.clone().unsqueeze(),
             None => y,

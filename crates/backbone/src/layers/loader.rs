@@ -1,12 +1,13 @@
 //! Reading a family's tensors, with errors that name what was expected.
 
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
-use kernels::frozen::{Frozen, Values};
+use kernels::frozen::{Frozen, Grouped, Values};
 
+use super::weight::{Weight, Words};
 use crate::device::is_cpu;
 use crate::error::LoadError;
-use crate::source::{Weights, nearest, resolve};
-use crate::transformer::{LinearRecipe, Options, Stored, Tensors};
+use crate::source::{Weights, nearest, resolve, round};
+use crate::transformer::{LinearRecipe, Options, Rounding, Stored, Tensors};
 
 /// Reads tensors of one source onto one device.
 pub struct Loader<'a> {
@@ -14,6 +15,7 @@ pub struct Loader<'a> {
     device: &'a Device,
     packed: bool,
     dtype: FloatDType,
+    rounding: Rounding,
     /// Weights that are on the device already and may be tracked by autodiff.
     learned: Option<&'a Tensors>,
 }
@@ -22,12 +24,17 @@ impl<'a> Loader<'a> {
     /// A loader onto `device`, into packed form if it is to be fused and the device has that.
     pub fn new(weights: &'a dyn Weights, device: &'a Device, options: &Options) -> Self {
         let (packed, dtype) = (options.fused && is_cpu(device), options.precision.dtype());
-        Self { weights, device, packed, dtype, learned: None }
+        Self { weights, device, packed, dtype, rounding: options.rounding, learned: None }
     }
 
     /// The same, taking tensors of these names as they are in place of the source's.
     pub fn with_learned(self, learned: &'a Tensors) -> Self {
         Self { packed: false, learned: Some(learned), ..self }
+    }
+
+    /// Whether matrices of Burn's tensors stay in few bits, as far as they can.
+    pub fn keeps_bits(&self) -> bool {
+        !self.packed && self.rounding != Rounding::None && self.learned.is_none()
     }
 
     /// Type of a matrix's numbers.
@@ -47,18 +54,37 @@ impl<'a> Loader<'a> {
 
     /// A linear layer's weight, packed as it is stored.
     pub fn frozen(&self, linear: &LinearRecipe) -> Result<Frozen, LoadError> {
-        let LinearRecipe { out, inner, stored, .. } = *linear;
+        Ok(Frozen::new(self.values(linear)?, linear.out, linear.inner))
+    }
+
+    /// A linear layer's weight as it is stored, `[out, in]`.
+    fn values(&self, linear: &LinearRecipe) -> Result<Values, LoadError> {
         let name = self.find(&linear.weight, &linear.weight_shape())?;
-        let values = self.weights.read_values(&name)?;
-        let values = match (stored, values) {
+        let values = match (linear.stored, self.weights.read_values(&name)?) {
             (Stored::Whole, values) => values,
             (_, Values::F32(all)) => Values::F32(part(&all, linear)),
             (_, Values::Bf16(all)) => Values::Bf16(part(&all, linear)),
             (_, Values::F16(all)) => Values::F16(part(&all, linear)),
-            // Groups run along a row of the file, which need not be a row of the part.
-            (_, Values::Grouped(_)) => Values::F32(part(&self.weights.read_vec(&name)?, linear)),
+            // Groups run along a row of the file, which is a column of the part.
+            (Stored::Columns { .. }, Values::Grouped(all)) => {
+                Values::F32(part(&all.widened(), linear))
+            }
+            (_, Values::Grouped(all)) => {
+                let groups = LinearRecipe { inner: linear.inner / all.group, ..linear.clone() };
+                Values::Grouped(Grouped {
+                    quants: part(&all.quants, linear),
+                    scales: part(&all.scales, &groups),
+                    offsets: match all.offsets.is_empty() {
+                        true => Vec::new(),
+                        false => part(&all.offsets, &groups),
+                    },
+                    ..all
+                })
+            }
         };
-        Ok(Frozen::new(values, out, inner))
+        // The other ways to store a matrix were rounded while they were read.
+        let turned = matches!(linear.stored, Stored::Columns { .. });
+        Ok(if turned { round(values, linear.inner, self.rounding) } else { values })
     }
 
     /// A vector or a matrix as plain numbers.
@@ -96,7 +122,29 @@ impl<'a> Loader<'a> {
 
     /// Several linear layers' weights on top of each other, `[sum of rows, in]`: projections that share
     /// an input become one product.
-    pub fn stacked(&self, parts: &[&LinearRecipe]) -> Result<Tensor<2>, LoadError> {
+    pub fn weight(&self, parts: &[&LinearRecipe]) -> Result<Weight, LoadError> {
+        if !self.keeps_bits() {
+            return Ok(Weight::Floats(self.stacked(parts)?));
+        }
+        let values = |linear: &&LinearRecipe| Ok((linear.out, self.values(linear)?));
+        let values = parts.iter().map(values).collect::<Result<Vec<_>, LoadError>>()?;
+        let quantised = values.iter().all(|(_, values)| matches!(values, Values::Grouped(_)));
+        if !quantised {
+            let numbers = values.into_iter().flat_map(|(_, values)| values.widened());
+            let (out, inner) = (parts.iter().map(|part| part.out).sum(), parts[0].inner);
+            let numbers = TensorData::new(numbers.collect::<Vec<f32>>(), [out, inner]);
+            let weight = Tensor::<2>::from_data(numbers, self.device).cast(self.dtype);
+            return Ok(Weight::Floats(weight));
+        }
+        let grouped = values.into_iter().filter_map(|(out, values)| match values {
+            Values::Grouped(grouped) => Some((out, grouped)),
+            _ => None,
+        });
+        Ok(Weight::Words(Words::new(grouped.collect(), self.device, self.dtype)))
+    }
+
+    /// The same as floats.
+    fn stacked(&self, parts: &[&LinearRecipe]) -> Result<Tensor<2>, LoadError> {
         if let Some(learned) = self.learned {
             let part = |linear: &&LinearRecipe| Some(part_of(learned.get(&linear.weight)?, linear));
             if let Some(parts) = parts.iter().map(part).collect::<Option<Vec<_>>>() {

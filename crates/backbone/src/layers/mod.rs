@@ -8,6 +8,7 @@ mod loader;
 mod position_bias;
 mod rms_norm;
 mod rotary;
+mod weight;
 
 pub use attention::{Mask, attention};
 pub use layer_norm::LayerNorm;
@@ -16,3 +17,4 @@ pub use loader::{Loader, numbers};
 pub use position_bias::PositionBias;
 pub use rms_norm::RmsNorm;
 pub use rotary::Rotary;
+pub use weight::Weight;

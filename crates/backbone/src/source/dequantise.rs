@@ -3,7 +3,7 @@
 
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
-use kernels::frozen::{Grouped, Values};
+use kernels::frozen::{Bits, Grouped, Values};
 use rayon::prelude::*;
 
 use super::Dtype;
@@ -48,18 +48,19 @@ pub(crate) fn values(
     let row_bytes = dtype.byte_len(row_len).unwrap_or(0).max(1);
     let count = bytes.len() / row_bytes;
     let rows = (0..count).map(|row| &bytes[row_of(row) * row_bytes..][..row_bytes]);
+    let bits = dtype.bits().unwrap_or(Bits::Eight);
     match dtype {
         Dtype::F32 => Values::F32(numbers(rows, f32::from_le_bytes)),
         Dtype::F16 => Values::F16(numbers(rows, u16::from_le_bytes)),
         Dtype::BF16 => Values::Bf16(numbers(rows, u16::from_le_bytes)),
-        Dtype::Q4_0 => grouped(rows, count * row_len, blocks::q4_0),
-        Dtype::Q4_1 => grouped(rows, count * row_len, blocks::q4_1),
-        Dtype::Q5_0 => grouped(rows, count * row_len, blocks::q5_0),
-        Dtype::Q5_1 => grouped(rows, count * row_len, blocks::q5_1),
-        Dtype::Q8_0 => grouped(rows, count * row_len, blocks::q8_0),
-        Dtype::Q4_K => grouped(rows, count * row_len, blocks::q4_k),
-        Dtype::Q5_K => grouped(rows, count * row_len, blocks::q5_k),
-        Dtype::Q6_K => grouped(rows, count * row_len, blocks::q6_k),
+        Dtype::Q4_0 => grouped(rows, count * row_len, bits, blocks::q4_0),
+        Dtype::Q4_1 => grouped(rows, count * row_len, bits, blocks::q4_1),
+        Dtype::Q5_0 => grouped(rows, count * row_len, bits, blocks::q5_0),
+        Dtype::Q5_1 => grouped(rows, count * row_len, bits, blocks::q5_1),
+        Dtype::Q8_0 => grouped(rows, count * row_len, bits, blocks::q8_0),
+        Dtype::Q4_K => grouped(rows, count * row_len, bits, blocks::q4_k),
+        Dtype::Q5_K => grouped(rows, count * row_len, bits, blocks::q5_k),
+        Dtype::Q6_K => grouped(rows, count * row_len, bits, blocks::q6_k),
     }
 }
 
@@ -73,11 +74,13 @@ fn numbers<'a, T, const BYTES: usize>(
 fn grouped<'a, const BYTES: usize, const LEN: usize, const GROUPS: usize>(
     rows: impl Iterator<Item = &'a [u8]>,
     count: usize,
+    bits: Bits,
     take_apart: impl Fn(&[u8; BYTES], &mut Block<LEN, GROUPS>),
 ) -> Values {
     let group = LEN / GROUPS;
     let mut values = Grouped {
         quants: Vec::with_capacity(count),
+        bits,
         group,
         scales: Vec::with_capacity(count / group),
         offsets: Vec::with_capacity(count / group),

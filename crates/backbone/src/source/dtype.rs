@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use kernels::frozen::Bits;
+
 /// A storage type that can be read as f32.
 ///
 /// The quantised ones are ggml's: a row is cut into blocks of [`block_len`](Self::block_len)
@@ -70,6 +72,17 @@ impl Dtype {
             Dtype::Q4_K => "Q4_K",
             Dtype::Q5_K => "Q5_K",
             Dtype::Q6_K => "Q6_K",
+        }
+    }
+
+    /// In how many bits whole numbers of this type are held; `None` where numbers are not whole.
+    pub const fn bits(self) -> Option<Bits> {
+        match self {
+            Dtype::F32 | Dtype::F16 | Dtype::BF16 => None,
+            Dtype::Q4_0 | Dtype::Q4_1 | Dtype::Q4_K => Some(Bits::Four),
+            Dtype::Q5_0 | Dtype::Q5_1 | Dtype::Q5_K | Dtype::Q6_K | Dtype::Q8_0 => {
+                Some(Bits::Eight)
+            }
         }
     }
 

@@ -35,7 +35,7 @@ pub use hf_tokenizer::TokenizerKind;
 pub(crate) use hf_tokenizer::check_charsmaps;
 pub use identity::{Identity, hex};
 pub(crate) use names::resolve;
-pub(crate) use rounded::Rounded;
+pub(crate) use rounded::{Rounded, round};
 
 use crate::tokenizer::Tokenizer;
 

@@ -7,10 +7,10 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use half::f16;
-use kernels::frozen::{Grouped, Values};
+use kernels::frozen::{Bits, Grouped, Values};
 
 use super::{Dtype, SourceError, Weights, resolve};
-use crate::transformer::{Description, Rounding};
+use crate::transformer::{Description, Rounding, Stored};
 
 /// Numbers that share a scale.
 const GROUP: usize = 32;
@@ -21,45 +21,85 @@ pub(crate) struct Rounded<'a> {
     /// Names of the matrices.
     names: HashSet<String>,
     dtype: Dtype,
+    rounding: Rounding,
 }
 
 impl<'a> Rounded<'a> {
     /// Rounds the matrices that a description multiplies with or looks up in, where their rows are
-    /// whole groups; `None` where nothing is to be rounded.
+    /// whole groups and not in as few bits already; `None` where nothing is to be rounded.
+    ///
+    /// One whose columns are its rows, as GPT-2 has them, is left for [`round`].
     pub fn new(
         inner: &'a dyn Weights,
         description: &Description,
         rounding: Rounding,
     ) -> Option<Self> {
-        let dtype = match rounding {
-            Rounding::None => return None,
-            Rounding::EightBits => Dtype::Q8_0,
-            Rounding::FourBits => Dtype::Q4_1,
-        };
-        let names = description.matrices().filter_map(|matrix| resolve(inner, &matrix.weight));
-        let whole = |name: &String| {
+        let dtype = rounding.dtype()?;
+        let rows = description
+            .matrices()
+            .filter(|matrix| !matches!(matrix.stored, Stored::Columns { .. }));
+        let names = rows.filter_map(|matrix| resolve(inner, &matrix.weight));
+        let rounded = |name: &String| {
             let shape = inner.shape(name).unwrap_or_default();
-            matches!(shape[..], [_, columns] if columns.is_multiple_of(GROUP))
+            let whole = matches!(shape[..], [_, columns] if columns.is_multiple_of(GROUP));
+            whole && !few_enough(inner.dtype(name).and_then(Dtype::bits), rounding)
         };
-        Some(Self { inner, names: names.filter(whole).collect(), dtype })
+        Some(Self { inner, names: names.filter(rounded).collect(), dtype, rounding })
     }
 
     fn grouped(&self, name: &str) -> Result<Grouped, SourceError> {
-        let values = self.inner.read_vec(name)?;
-        let mut grouped = Grouped {
-            quants: Vec::with_capacity(values.len()),
-            group: GROUP,
-            scales: Vec::with_capacity(values.len() / GROUP),
-            offsets: Vec::new(),
-        };
-        for group in values.as_chunks::<GROUP>().0 {
-            match self.dtype {
-                Dtype::Q4_1 => four_bits(group, &mut grouped),
-                _ => eight_bits(group, &mut grouped),
-            }
-        }
-        Ok(grouped)
+        Ok(grouped(&self.inner.read_vec(name)?, self.rounding))
     }
+}
+
+impl Rounding {
+    /// The type whose arithmetic it has.
+    pub(crate) const fn dtype(self) -> Option<Dtype> {
+        match self {
+            Self::None => None,
+            Self::EightBits => Some(Dtype::Q8_0),
+            Self::FourBits => Some(Dtype::Q4_1),
+        }
+    }
+}
+
+/// Whether numbers of so many bits need no rounding.
+fn few_enough(bits: Option<Bits>, rounding: Rounding) -> bool {
+    match rounding {
+        Rounding::None => true,
+        Rounding::EightBits => bits.is_some(),
+        Rounding::FourBits => bits == Some(Bits::Four),
+    }
+}
+
+/// Rounds a matrix of rows of `inner` numbers, if they are whole groups and not in as few bits already.
+pub(crate) fn round(values: Values, inner: usize, rounding: Rounding) -> Values {
+    let bits = match &values {
+        Values::Grouped(grouped) => Some(grouped.bits),
+        _ => None,
+    };
+    match few_enough(bits, rounding) || !inner.is_multiple_of(GROUP) {
+        true => values,
+        false => Values::Grouped(grouped(&values.widened(), rounding)),
+    }
+}
+
+fn grouped(values: &[f32], rounding: Rounding) -> Grouped {
+    let four = rounding == Rounding::FourBits;
+    let mut grouped = Grouped {
+        quants: Vec::with_capacity(values.len()),
+        bits: if four { Bits::Four } else { Bits::Eight },
+        group: GROUP,
+        scales: Vec::with_capacity(values.len() / GROUP),
+        offsets: Vec::new(),
+    };
+    for group in values.as_chunks::<GROUP>().0 {
+        match four {
+            true => four_bits(group, &mut grouped),
+            false => eight_bits(group, &mut grouped),
+        }
+    }
+    grouped
 }
 
 /// Q8_0: `scale · q`, the largest number at ±127.
@@ -100,15 +140,9 @@ impl Weights for Rounded<'_> {
         if !self.names.contains(name) {
             return self.inner.read_f32(name, out);
         }
-        let Grouped { quants, scales, offsets, .. } = self.grouped(name)?;
-        SourceError::check_length(self.path(), name, quants.len(), out.len())?;
-        let groups = out.as_chunks_mut::<GROUP>().0.iter_mut().zip(quants.as_chunks::<GROUP>().0);
-        for (index, (out, quants)) in groups.enumerate() {
-            let offset = offsets.get(index).copied().unwrap_or(0.0);
-            for (out, quant) in out.iter_mut().zip(quants) {
-                *out = scales[index] * f32::from(*quant) + offset;
-            }
-        }
+        let values = self.grouped(name)?.widened();
+        SourceError::check_length(self.path(), name, values.len(), out.len())?;
+        out.copy_from_slice(&values);
         Ok(())
     }
 
@@ -134,33 +168,44 @@ mod tests {
         bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
     }
 
-    fn rounded(values: &[f32], round: impl Fn(&[f32; GROUP], &mut Grouped)) -> Vec<f32> {
-        let (mut all, quants) = (Vec::new(), Vec::new());
-        let mut to = Grouped { quants, group: GROUP, scales: Vec::new(), offsets: Vec::new() };
-        for (index, group) in values.as_chunks::<GROUP>().0.iter().enumerate() {
-            round(group, &mut to);
-            let offset = to.offsets.get(index).copied().unwrap_or(0.0);
-            let quants = &to.quants[index * GROUP..];
-            all.extend(quants.iter().map(|&quant| to.scales[index] * f32::from(quant) + offset));
-        }
-        all
+    fn rounded(values: &[f32], rounding: Rounding) -> Vec<f32> {
+        grouped(values, rounding).widened()
     }
 
     #[test]
     fn rounding_is_that_of_the_gguf_package_to_the_bit() {
         let values = golden("F32.f32");
         assert!(values.len() >= 256);
-        assert_eq!(rounded(&values, eight_bits), golden("F32.Q8_0.f32"));
-        assert_eq!(rounded(&values, four_bits), golden("F32.Q4_1.f32"));
+        assert_eq!(rounded(&values, Rounding::EightBits), golden("F32.Q8_0.f32"));
+        assert_eq!(rounded(&values, Rounding::FourBits), golden("F32.Q4_1.f32"));
     }
 
     #[test]
     fn a_group_of_one_number_is_that_number() {
         for value in [0.0, 0.5, -3.0] {
             let group = [value; GROUP];
-            assert_eq!(rounded(&group, eight_bits).len(), GROUP);
-            assert!(rounded(&group, eight_bits).iter().all(|x| (x - value).abs() < 2e-3));
-            assert_eq!(rounded(&group, four_bits), group);
+            let eight = rounded(&group, Rounding::EightBits);
+            assert!(eight.len() == GROUP && eight.iter().all(|x| (x - value).abs() < 2e-3));
+            assert_eq!(rounded(&group, Rounding::FourBits), group);
         }
+    }
+
+    #[test]
+    fn what_is_in_as_few_bits_already_stays_as_it_is() {
+        let four = || Values::Grouped(grouped(&[0.3; GROUP], Rounding::FourBits));
+        let bits = |values: Values| match values {
+            Values::Grouped(grouped) => Some(grouped.bits),
+            _ => None,
+        };
+        for (values, rounding, expected) in [
+            (four(), Rounding::EightBits, Some(Bits::Four)),
+            (four(), Rounding::FourBits, Some(Bits::Four)),
+            (Values::F32(vec![0.3; GROUP]), Rounding::EightBits, Some(Bits::Eight)),
+            (Values::F32(vec![0.3; GROUP]), Rounding::None, None),
+        ] {
+            assert_eq!(bits(round(values, GROUP, rounding)), expected, "{rounding:?}");
+        }
+        // Rows that are no whole groups cannot be rounded.
+        assert_eq!(bits(round(Values::F32(vec![0.3; 36]), 36, Rounding::FourBits)), None);
     }
 }

@@ -1,5 +1,7 @@
 //! A language model of transformer layers: word embeddings, layers, perhaps a decoder behind them, a head.
 
+use std::borrow::Cow;
+
 use burn::tensor::{Device, Tensor};
 use ptuning_core::language_model::{LanguageModel, Layout, Objective};
 
@@ -70,6 +72,41 @@ impl TransformerLm {
     }
 }
 
+impl TransformerLm {
+    /// From word embeddings to the first layer.
+    fn input(&self, embeddings: Tensor<2>, layout: &Layout) -> Tensor<2> {
+        let x = match &self.input {
+            Some(input) => input.forward(embeddings, layout),
+            None => embeddings,
+        };
+        match &self.project {
+            Some(project) => project.scores(x),
+            None => x,
+        }
+    }
+
+    /// The layout with the rows of the layers that are looked at: a decoder looks at every row, not at
+    /// those alone where answers stand.
+    fn read<'a>(&self, layout: &'a Layout) -> Cow<'a, Layout> {
+        match &self.decoder {
+            Some(_) => Cow::Owned(layout.answering_everywhere()),
+            None => Cow::Borrowed(layout),
+        }
+    }
+
+    /// From the last layer's rows to the head.
+    fn answer(&self, x: Tensor<2>, layout: &Layout) -> Tensor<2> {
+        let x = match &self.decoder {
+            Some(decoder) => decoder.forward(x, layout),
+            None => x,
+        };
+        match &self.transform {
+            Some(transform) => transform.forward(x),
+            None => x,
+        }
+    }
+}
+
 fn scaled(rows: Tensor<2>, scale: Option<f64>) -> Tensor<2> {
     match scale {
         Some(scale) => rows.mul_scalar(scale),
@@ -111,26 +148,19 @@ impl LanguageModel for TransformerLm {
     }
 
     fn encode(&self, embeddings: Tensor<2>, layout: &Layout) -> Tensor<2> {
-        let x = match &self.input {
-            Some(input) => input.forward(embeddings, layout),
-            None => embeddings,
-        };
-        let x = match &self.project {
-            Some(project) => project.scores(x),
-            None => x,
-        };
-        let x = match &self.decoder {
-            // It looks at every row, not at those alone where answers stand.
-            Some(decoder) => {
-                let encoded = self.transformer.forward(x, &layout.answering_everywhere());
-                decoder.forward(encoded, layout)
-            }
-            None => self.transformer.forward(x, layout),
-        };
-        match &self.transform {
-            Some(transform) => transform.forward(x),
-            None => x,
-        }
+        let x = self.input(embeddings, layout);
+        self.answer(self.transformer.forward(x, &self.read(layout)), layout)
+    }
+
+    fn loss_through(
+        &self,
+        embeddings: Tensor<2>,
+        layout: &Layout,
+        loss: &mut dyn FnMut(Tensor<2>) -> (Tensor<1>, Tensor<1>),
+    ) -> (Tensor<1>, Tensor<1>) {
+        let x = self.input(embeddings, layout);
+        let loss = &mut |x| loss(self.answer(x, layout));
+        self.transformer.loss_through(x, &self.read(layout), loss)
     }
 
     fn head(&self, hidden: Tensor<2>) -> Tensor<2> {

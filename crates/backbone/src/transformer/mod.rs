@@ -54,7 +54,7 @@ pub struct Options {
     pub share_prefix: bool,
     /// Run only the rows that answer through the last layer's feed-forward network.
     pub answer_rows: bool,
-    /// What a forward pass keeps for its backward pass (if fused).
+    /// What a forward pass keeps for its backward pass.
     pub memory: Memory,
     /// In what numbers weights are held and multiplied (if not fused).
     pub precision: Precision,
@@ -63,14 +63,16 @@ pub struct Options {
 }
 
 /// To how few bits matrices are rounded while they are loaded: the one option that changes them.
+///
+/// They stay in those bits in memory, on every device, and a file's that are in as few already stay as they
+/// are. Rows that are no whole groups of 32 are not rounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rounding {
     /// They stay what their file says.
     None,
     /// Eight bits and a scale for every 32 numbers of a row (GGUF's Q8_0).
     EightBits,
-    /// Four bits, a scale and a least value for every 32 numbers of a row (GGUF's Q4_1). The CPU's
-    /// kernels hold them in eight.
+    /// Four bits, a scale and a least value for every 32 numbers of a row (GGUF's Q4_1).
     FourBits,
 }
 
@@ -170,6 +172,25 @@ impl Transformer {
             #[cfg(feature = "flex")]
             Layers::Packed(layers) => layers.forward(x, layout, &self.options),
             Layers::Tensors(layers) => layers.forward(x, layout, &self.options),
+        }
+    }
+
+    /// What `loss` says of [`forward`](Self::forward)'s result, and what to call `backward` on for the
+    /// gradient of `x`.
+    pub fn loss_through(
+        &self,
+        x: Tensor<2>,
+        layout: &Layout,
+        loss: &mut dyn FnMut(Tensor<2>) -> (Tensor<1>, Tensor<1>),
+    ) -> (Tensor<1>, Tensor<1>) {
+        let Options { memory, rounding, .. } = self.options;
+        // Autodiff would keep every matrix that a product expanded from few bits.
+        let again = memory == Memory::Recompute || rounding != Rounding::None;
+        match &self.layers {
+            Layers::Tensors(layers) if again && x.is_autodiff() => {
+                layers.loss_through(x, layout, &self.options, loss)
+            }
+            _ => loss(self.forward(x, layout)),
         }
     }
 }

@@ -1,13 +1,13 @@
 //! A table of word embeddings or a head, packed or as a tensor.
 
-use burn::tensor::{Device, FloatDType, Tensor};
+use burn::tensor::{Device, Tensor};
 use ptuning_core::objective::cross_entropy_backward;
 
 use super::LinearRecipe;
 #[cfg(feature = "flex")]
 use super::matrix::Matrix;
 use crate::error::LoadError;
-use crate::layers::{Loader, product};
+use crate::layers::{Loader, Weight, product};
 
 /// A table of word embeddings, which may serve as a head too.
 #[derive(Debug, Clone)]
@@ -17,7 +17,7 @@ pub enum Table {
     #[cfg(feature = "flex")]
     Packed(Matrix, Device),
     /// Rows, `[vocab, hidden]`, and what is added to their scores, `[vocab]`.
-    Tensor(Tensor<2>, Option<Tensor<1>>),
+    Tensor(Weight, Option<Tensor<1>>),
 }
 
 impl Table {
@@ -31,7 +31,7 @@ impl Table {
             true => Ok(Self::Packed(Matrix::load(loader, linear)?, loader.device().clone())),
             _ => {
                 let bias = loader.bias(linear)?;
-                Ok(Self::Tensor(loader.stacked(&[linear])?, bias))
+                Ok(Self::Tensor(loader.weight(&[linear])?, bias))
             }
         }
     }
@@ -48,8 +48,8 @@ impl Table {
                 Self::Packed(matrix.with_bias(bias), device)
             }
             Self::Tensor(table, _) => {
-                let [vocab, _] = table.dims();
-                Self::Tensor(table, Some(loader.flat(name, &[vocab])?))
+                let bias = loader.flat(name, &[table.out()])?;
+                Self::Tensor(table, Some(bias))
             }
         })
     }
@@ -68,7 +68,7 @@ impl Table {
         match self {
             #[cfg(feature = "flex")]
             Self::Packed(matrix, device) => matrix.rows(0..matrix.out(), device),
-            Self::Tensor(table, _) => table.clone().cast(FloatDType::F32),
+            Self::Tensor(table, _) => table.all(),
         }
     }
 
@@ -78,8 +78,7 @@ impl Table {
             #[cfg(feature = "flex")]
             Self::Packed(matrix, device) => matrix.rows(ids.iter().map(|&id| id as usize), device),
             Self::Tensor(table, _) => {
-                let rows = ptuning_core::objective::ids(ids, &table.device());
-                table.clone().select(0, rows).cast(FloatDType::F32)
+                table.rows(ptuning_core::objective::ids(ids, &table.device()))
             }
         }
     }
@@ -94,7 +93,7 @@ impl Table {
             #[cfg(feature = "flex")]
             Self::Packed(matrix, _) => matrix.product(x),
             Self::Tensor(table, bias) => {
-                let scores = product(x, table.clone().transpose());
+                let scores = product(x, table.tensor().transpose());
                 match bias {
                     Some(bias) => scores + bias.clone().unsqueeze(),
                     None => scores,

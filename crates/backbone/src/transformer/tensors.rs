@@ -88,7 +88,7 @@ impl Norm {
 
 /// Several projections of one input as one.
 fn stacked(parts: &[&LinearRecipe], loader: &Loader<'_>) -> Result<Linear, LoadError> {
-    let linear = Linear::new(loader.stacked(parts)?);
+    let linear = Linear::new(loader.weight(parts)?);
     let biases = parts.iter().map(|part| loader.bias(part));
     let biases: Vec<Tensor<1>> = biases.filter_map(Result::transpose).collect::<Result<_, _>>()?;
     Ok(if biases.is_empty() { linear } else { linear.with_bias(Tensor::cat(biases, 0)) })
@@ -143,6 +143,12 @@ struct Pass {
     position_biases: Vec<Tensor<4>>,
     /// By what a layer sees.
     masks: Vec<(Option<usize>, Mask)>,
+    /// The row of the batch at each cell of the padded one.
+    cells: Tensor<1, Int>,
+    /// Cells that answer.
+    answers: Tensor<1, Int>,
+    /// Whether the last layer gives the answers' rows alone.
+    answer_rows: bool,
 }
 
 impl Layers {
@@ -175,65 +181,118 @@ impl Layers {
     }
 
     pub fn forward(&self, x: Tensor<2>, layout: &Layout, options: &Options) -> Tensor<2> {
-        let device = x.device().without_autodiff();
+        let pass = self.pass(layout, options, &x.device().without_autodiff());
+        let mut x = x.select(0, pass.cells.clone());
+        for index in 0..self.layers.len() {
+            x = self.layer(index, x, &pass);
+        }
+        self.finish(x, &pass)
+    }
+
+    /// What `loss` says of [`forward`](Self::forward)'s result: losses, and what to call `backward` on for
+    /// the gradient of `x`.
+    ///
+    /// Nothing but the input of each layer is kept for that gradient: layers are computed once more for
+    /// it, one by one, from the last to the first (Chen et al. 2016, arXiv:1604.06174).
+    pub fn loss_through(
+        &self,
+        x: Tensor<2>,
+        layout: &Layout,
+        options: &Options,
+        loss: &mut dyn FnMut(Tensor<2>) -> (Tensor<1>, Tensor<1>),
+    ) -> (Tensor<1>, Tensor<1>) {
+        let pass = self.pass(layout, options, &x.device().without_autodiff());
+        let start = x.select(0, pass.cells.clone());
+        let mut inputs = Vec::with_capacity(self.layers.len());
+        let mut x = start.clone().without_autodiff();
+        for index in 0..self.layers.len() {
+            inputs.push(x.clone());
+            x = self.layer(index, x, &pass);
+        }
+        let last = x.autodiff().require_grad();
+        let (losses, objective) = loss(self.finish(last.clone(), &pass));
+        let mut upstream = last.grad(&objective.backward());
+        for (index, input) in inputs.into_iter().enumerate().rev() {
+            let input = input.autodiff().require_grad();
+            let output = self.layer(index, input.clone(), &pass);
+            // d loss / d input = d (output · upstream) / d input, upstream held fixed.
+            upstream =
+                upstream.and_then(|upstream| input.grad(&(output * upstream).sum().backward()));
+        }
+        let objective = match upstream {
+            Some(upstream) => (start * upstream).sum(),
+            None => start.sum().mul_scalar(0.0),
+        };
+        (losses, objective)
+    }
+
+    fn pass(&self, layout: &Layout, options: &Options, device: &Device) -> Pass {
         let (batch, seq) = (layout.batch(), layout.seq().next_multiple_of(self.bucket));
         let indices = |rows: Vec<i64>| {
             let count = rows.len();
-            Tensor::<1, Int>::from_data(TensorData::new(rows, [count]), &device)
+            Tensor::<1, Int>::from_data(TensorData::new(rows, [count]), device)
         };
         let Shape { heads, kv_heads, causal, .. } = self.shape;
         let mut masks: Vec<(Option<usize>, Mask)> = Vec::new();
         for layer in &self.layers {
             if masks.iter().all(|(window, _)| *window != layer.window) {
                 let sight = (causal, layer.window);
-                let mask = Mask::new(layout, seq, sight, heads / kv_heads, &device);
+                let mask = Mask::new(layout, seq, sight, heads / kv_heads, device);
                 masks.push((layer.window, mask));
             }
         }
-        let rotary = |rope| Rotary::new(seq, rope, &device);
+        let rotary = |rope| Rotary::new(seq, rope, device);
         let rotaries = self.shape.ropes.iter().map(rotary).collect();
         let position_bias = |bias: &PositionBias| bias.forward(seq, kv_heads);
         let position_biases = self.position_biases.iter().map(position_bias).collect();
-        let pass = Pass { batch, seq, rotaries, position_biases, masks };
         let answers = (layout.answers.iter())
             .map(|&(example, position)| (example * seq + position) as i64)
             .collect();
-        let answers = indices(answers);
-        let mut x = x.select(0, indices(padded_rows(layout, seq)));
-        let order = self.shape.order;
-        for (index, layer) in self.layers.iter().enumerate() {
-            let input = if order == Order::Post { x.clone() } else { layer.input(x.clone()) };
-            let mut context = self.attend(layer, input, &pass);
-            // After the last attention only the answer rows matter.
-            if options.answer_rows && index + 1 == self.layers.len() {
-                x = x.select(0, answers.clone());
-                context = context.select(0, answers.clone());
-            }
-            let attended = layer.output.forward(context);
-            let norm = |x: Tensor<2>| layer.feed_forward_norm.forward(x);
-            x = match (order, &layer.sandwich) {
-                (Order::Post, _) => {
-                    let x = layer.input(x + attended);
-                    norm(x.clone() + self.feed_forward(layer, x))
-                }
-                (Order::Parallel, _) => {
-                    let fed = self.feed_forward(layer, norm(x.clone()));
-                    x + attended + fed
-                }
-                (Order::Sandwich, Some([first, second])) => {
-                    let x = x + first.forward(attended);
-                    let fed = self.feed_forward(layer, norm(x.clone()));
-                    x + second.forward(fed)
-                }
-                (Order::Pre | Order::Sandwich, _) => {
-                    let x = x + attended;
-                    let fed = self.feed_forward(layer, norm(x.clone()));
-                    x + fed
-                }
-            };
+        let (cells, answers) = (indices(padded_rows(layout, seq)), indices(answers));
+        let answer_rows = options.answer_rows;
+        Pass { batch, seq, rotaries, position_biases, masks, cells, answers, answer_rows }
+    }
+
+    /// # Shapes
+    /// - `x`: `[batch · seq, hidden]`
+    /// - returns: the same, or of the last layer `[rows, hidden]`
+    fn layer(&self, index: usize, mut x: Tensor<2>, pass: &Pass) -> Tensor<2> {
+        let (layer, order) = (&self.layers[index], self.shape.order);
+        let input = if order == Order::Post { x.clone() } else { layer.input(x.clone()) };
+        let mut context = self.attend(layer, input, pass);
+        // After the last attention only the answer rows matter.
+        if pass.answer_rows && index + 1 == self.layers.len() {
+            x = x.select(0, pass.answers.clone());
+            context = context.select(0, pass.answers.clone());
         }
-        if !options.answer_rows {
-            x = x.select(0, answers);
+        let attended = layer.output.forward(context);
+        let norm = |x: Tensor<2>| layer.feed_forward_norm.forward(x);
+        match (order, &layer.sandwich) {
+            (Order::Post, _) => {
+                let x = layer.input(x + attended);
+                norm(x.clone() + self.feed_forward(layer, x))
+            }
+            (Order::Parallel, _) => {
+                let fed = self.feed_forward(layer, norm(x.clone()));
+                x + attended + fed
+            }
+            (Order::Sandwich, Some([first, second])) => {
+                let x = x + first.forward(attended);
+                let fed = self.feed_forward(layer, norm(x.clone()));
+                x + second.forward(fed)
+            }
+            (Order::Pre | Order::Sandwich, _) => {
+                let x = x + attended;
+                let fed = self.feed_forward(layer, norm(x.clone()));
+                x + fed
+            }
+        }
+    }
+
+    /// The rows that answer, normalised.
+    fn finish(&self, mut x: Tensor<2>, pass: &Pass) -> Tensor<2> {
+        if !pass.answer_rows {
+            x = x.select(0, pass.answers.clone());
         }
         match &self.last_norm {
             Some(norm) => norm.forward(x),

@@ -4,9 +4,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use backbone::{Backbone, Options};
+use backbone::random::{RandomDtype, RandomFamily, RandomSizes};
+use backbone::{Backbone, Options, registry};
 use burn::tensor::{Device, Tensor, TensorData};
 use ptuning_core::language_model::{LanguageModel, Layout, Objective};
+use ptuning_core::objective::cross_entropy_backward;
 use safetensors::{Dtype, SafeTensors};
 
 /// Lengths of the golden batch's rows; the last has every position that tables of positions have.
@@ -102,6 +104,31 @@ pub fn relative(found: &[f32], expected: &TensorData) -> f32 {
     norm(&mut found.iter().zip(&expected).map(|(a, b)| a - b)) / norm(&mut expected.iter().copied())
 }
 
+/// A small random model on a device: its logits, then the gradient of a loss.
+pub fn random_run(family: RandomFamily, device: &Device, options: Options) -> Vec<f32> {
+    let sizes = RandomSizes {
+        family,
+        weights: RandomDtype::F32,
+        hidden: 64,
+        intermediate: 96,
+        layers: 2,
+        heads: 4,
+        kv_heads: 4,
+        vocab: 101,
+    };
+    let lm = registry::random(&sizes, device, options).unwrap();
+    let layout = Layout { shared: 0, constant: 0, own: vec![5, 3], answers: vec![(0, 4), (1, 2)] };
+    let x = lm.embed(&[7, 99, 3, 50, 21, 1, 64, 8]).autodiff().require_grad();
+    let mut all = Vec::new();
+    let (_, objective) = lm.loss_through(x.clone(), &layout, &mut |states| {
+        let logits = lm.head(states);
+        all.extend(values(logits.clone().without_autodiff()));
+        cross_entropy_backward(logits, &[3, 77], 2)
+    });
+    all.extend(values(x.grad(&objective.backward()).unwrap()));
+    all
+}
+
 /// Logits, gradient and loss of a tiny model on a device, against transformers.
 pub fn check_golden(
     name: &str,
@@ -121,16 +148,18 @@ pub fn check_golden(
     assert!(worst <= logits_tolerance, "{name}: logits differ by {worst}");
 
     let tracked = packed(&golden["embeddings"], device).autodiff().require_grad();
-    let logits = lm.head(lm.encode(tracked.clone(), &layout));
-    let worst =
-        difference(&values(logits.clone().without_autodiff()), &golden["logits_from_embeddings"]);
-    assert!(worst <= logits_tolerance, "{name}: logits from embeddings differ by {worst}");
     let labels: Vec<u32> = golden["labels"].iter::<u32>().collect();
-    let loss = ptuning_core::objective::cross_entropy(logits, &labels).mean();
-    let found: f32 = loss.clone().without_autodiff().into_scalar();
+    let (losses, objective) = lm.loss_through(tracked.clone(), &layout, &mut |states| {
+        let logits = lm.head(states);
+        let found = values(logits.clone().without_autodiff());
+        let worst = difference(&found, &golden["logits_from_embeddings"]);
+        assert!(worst <= logits_tolerance, "{name}: logits from embeddings differ by {worst}");
+        cross_entropy_backward(logits, &labels, labels.len())
+    });
+    let found: f32 = losses.mean().into_scalar();
     let expected = golden["loss"].iter::<f32>().next().unwrap();
     assert!((found - expected).abs() <= logits_tolerance, "{name}: loss {found} and {expected}");
-    let gradient = values(tracked.grad(&loss.backward()).unwrap());
+    let gradient = values(tracked.grad(&objective.backward()).unwrap());
     let expected = packed(&golden["grad_embeddings"], device).into_data();
     let worst = relative(&gradient, &expected);
     assert!(worst <= gradient_tolerance, "{name}: gradient differs by {worst} relative");

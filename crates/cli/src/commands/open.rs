@@ -6,10 +6,9 @@ use std::time::Instant;
 
 use anyhow::Context;
 use backbone::device::Device;
-use backbone::device::Kind;
 use backbone::source::fetch::hub::{self, Hub, HubError, HubModel};
 use backbone::source::fetch::{self, FetchEvent, Located, Missing};
-use backbone::{Backbone, DeviceSpec, Memory, Options, registry};
+use backbone::{Backbone, DeviceSpec, Options, registry};
 use ptuning_core::template::Template;
 use trainer::checkpoint::Checkpoint;
 use trainer::prompt::Prompt;
@@ -119,17 +118,6 @@ fn left_behind(error: &anyhow::Error) -> &'static str {
 /// A device that can run a backbone in this way.
 pub fn device(name: &str, options: Options) -> anyhow::Result<Device> {
     let spec: DeviceSpec = name.parse()?;
-    if options.memory == Memory::Recompute && !(options.fused && spec.kind == Kind::Flex) {
-        return Err(Hinted {
-            message: format!(
-                "backbone.memory = \"recompute\" is not there on {spec} without fused"
-            ),
-            hint: "it needs the CPU's fused operations: device = \"flex\" and \
-                   backbone.fused = true; or backbone.memory = \"tape\""
-                .to_owned(),
-        }
-        .into());
-    }
     let device = spec.open()?;
     registry::check(options, &device)?;
     Ok(device)

@@ -8,11 +8,13 @@
 
 mod groups;
 mod layout;
+mod quants;
 #[cfg(test)]
 pub(crate) mod tests;
 
 use groups::PackedGroups;
 use layout::{by_columns, widen_bf16, widen_f16};
+pub use quants::Bits;
 
 use crate::gemm::{self, Side};
 use crate::simd::panel_width;
@@ -29,16 +31,30 @@ pub enum Values {
     Grouped(Grouped),
 }
 
-/// Quantised numbers: eight bits each, with one scale and one offset for every group of a row.
+/// Quantised numbers, with one scale and one offset for every group of a row.
 pub struct Grouped {
     /// `[out, in]`.
     pub quants: Vec<i8>,
+    /// How many bits each of them is held in.
+    pub bits: Bits,
     /// Numbers of a row that share a scale: 16 or 32.
     pub group: usize,
     /// `[out, in / group]`.
     pub scales: Vec<f32>,
     /// `[out, in / group]`, or empty where all are 0.
     pub offsets: Vec<f32>,
+}
+
+impl Grouped {
+    /// The numbers that they stand for, `[out, in]`.
+    pub fn widened(&self) -> Vec<f32> {
+        let number = |(index, &quant): (usize, &i8)| {
+            let group = index / self.group;
+            let offset = self.offsets.get(group).copied().unwrap_or(0.0);
+            self.scales[group] * f32::from(quant) + offset
+        };
+        self.quants.iter().enumerate().map(number).collect()
+    }
 }
 
 /// Numbers of a group at least; every split of a row is a multiple of [`SPLIT`].
@@ -48,6 +64,21 @@ const GROUPS: [usize; 2] = [16, 32];
 pub(crate) const SPLIT: usize = 32;
 
 impl Values {
+    /// The same numbers as f32.
+    pub fn widened(self) -> Vec<f32> {
+        let wide = |bits: Vec<u16>, widen: Widen| {
+            let mut wide = vec![0.0; bits.len()];
+            widen(&bits, &mut wide);
+            wide
+        };
+        match self {
+            Self::F32(values) => values,
+            Self::Bf16(bits) => wide(bits, widen_bf16),
+            Self::F16(bits) => wide(bits, widen_f16),
+            Self::Grouped(grouped) => grouped.widened(),
+        }
+    }
+
     /// Bytes that a matrix of `[out, in]` takes when packed.
     pub fn packed_bytes(kind: Kind, out: usize, inner: usize) -> usize {
         let panel = panel_width();
@@ -55,9 +86,9 @@ impl Values {
         match kind {
             Kind::Full => 4 * rows * inner,
             Kind::Half => 2 * rows * inner,
-            Kind::Grouped { group, offsets } => {
+            Kind::Grouped { bits, group, offsets } => {
                 let scales = rows * (inner / group) * (1 + usize::from(offsets));
-                rows * inner + inner.next_multiple_of(panel) * out + 4 * scales
+                bits.bytes(rows * inner + inner.next_multiple_of(panel) * out) + 4 * scales
             }
         }
     }
@@ -70,8 +101,10 @@ pub enum Kind {
     Full,
     /// Two bytes a number.
     Half,
-    /// One byte a number, and scales.
+    /// A byte or half a byte a number, and scales.
     Grouped {
+        /// Which of them.
+        bits: Bits,
         /// Numbers of a row that share a scale.
         group: usize,
         /// Whether there are offsets too.
@@ -130,10 +163,7 @@ impl Frozen {
         match &self.storage {
             Storage::F32(values) => 4 * values.len(),
             Storage::Half(values, _) => 2 * values.len(),
-            Storage::Grouped(groups) => {
-                let scales = groups.scales.len() + groups.offsets.len();
-                groups.product.len() + groups.gradient.len() + 4 * scales
-            }
+            Storage::Grouped(groups) => groups.bytes(),
         }
     }
 
@@ -160,7 +190,8 @@ impl Frozen {
             Storage::Grouped(groups) => {
                 for (column, to) in to.iter_mut().enumerate() {
                     let (scale, offset) = groups.of(panel, lane, column, self.inner, self.panel);
-                    *to = scale * f32::from(groups.product[at(column)]) + offset;
+                    let quant = groups.product.at(at(column), self.panel);
+                    *to = scale * f32::from(quant) + offset;
                 }
             }
         }

@@ -22,8 +22,14 @@ pub(crate) fn samples(out: usize, inner: usize, seed: u64) -> Vec<(Frozen, Vec<f
         if !inner.is_multiple_of(group) {
             continue;
         }
-        for with_offsets in [false, true] {
-            let quants: Vec<i8> = (0..count).map(|_| rng.random_range(-32..32)).collect();
+        for (with_offsets, bits, range) in [
+            (false, Bits::Eight, -128..128),
+            (true, Bits::Eight, -32..32),
+            (false, Bits::Four, -8..8),
+            (true, Bits::Four, 0..16),
+        ] {
+            let quant = |_| rng.random_range::<i16, _>(range.clone()) as i8;
+            let quants: Vec<i8> = (0..count).map(quant).collect();
             let mut per_group = |on: bool| -> Vec<f32> {
                 let some = |_| if on { rng.random_range(-0.1..0.1) } else { 0.0 };
                 (0..count / group).map(some).collect()
@@ -32,7 +38,7 @@ pub(crate) fn samples(out: usize, inner: usize, seed: u64) -> Vec<(Frozen, Vec<f
             let wide = (0..count)
                 .map(|i| scales[i / group] * f32::from(quants[i]) + offsets[i / group])
                 .collect();
-            let values = Grouped { quants, group, scales, offsets };
+            let values = Grouped { quants, bits, group, scales, offsets };
             samples.push((Frozen::new(Values::Grouped(values), out, inner), wide));
         }
     }
@@ -60,10 +66,28 @@ fn the_size_is_known_beforehand() {
                 Storage::F32(_) => Kind::Full,
                 Storage::Half(..) => Kind::Half,
                 Storage::Grouped(groups) => {
-                    Kind::Grouped { group: groups.group(), offsets: !groups.offsets.is_empty() }
+                    let offsets = !groups.offsets.is_empty();
+                    Kind::Grouped { bits: groups.bits(), group: groups.group(), offsets }
                 }
             };
             assert_eq!(frozen.bytes(), Values::packed_bytes(kind, out, inner));
         }
     }
+}
+
+#[test]
+fn four_bits_take_half_of_what_eight_take() {
+    let bytes =
+        |bits| Values::packed_bytes(Kind::Grouped { bits, group: 32, offsets: false }, 64, 96);
+    let scales = 4 * 64 * 96 / 32;
+    assert_eq!(bytes(Bits::Eight) - scales, 2 * 64 * 96);
+    assert_eq!(bytes(Bits::Four) - scales, 64 * 96);
+}
+
+#[test]
+#[should_panic(expected = "16 in four bits")]
+fn a_number_that_does_not_fit_is_refused() {
+    let (quants, scales) = (vec![16; 32], vec![1.0]);
+    let values = Grouped { quants, bits: Bits::Four, group: 32, scales, offsets: Vec::new() };
+    Frozen::new(Values::Grouped(values), 1, 32);
 }

@@ -4,7 +4,7 @@ use burn::tensor::{Device, Tensor};
 use kernels::profile::{Stage, timed};
 use ptuning_core::language_model::LanguageModel;
 use ptuning_core::prompt_encoder::PromptEncoder;
-use ptuning_core::prompt_model::answer_states;
+use ptuning_core::prompt_model::answer_loss;
 use ptuning_core::template::Encoded;
 use ptuning_core::verbalizer::Verbalizer;
 
@@ -64,8 +64,9 @@ impl<'a> FixedLm<'a> {
             let prompt = vectors.clone().without_autodiff().autodiff().require_grad();
             let encoded: Vec<&Encoded> = batch.iter().map(|item| &item.encoded).collect();
             let answers: Vec<u32> = batch.iter().map(|item| item.answer).collect();
-            let states = answer_states(self.lm, Some(&prompt), &encoded);
-            let (losses, objective) = verbalizer.loss(self.lm, states, &answers, examples);
+            let (losses, objective) = answer_loss(self.lm, &prompt, &encoded, &mut |states| {
+                verbalizer.loss(self.lm, states, &answers, examples)
+            });
             let gradients = objective.backward();
             outcome.losses.push(losses);
             if let Some(gradient) = prompt.grad(&gradients) {
