@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use ptuning_core::ensemble::Combine;
 use ptuning_core::objective::Scores;
 use serde::Serialize;
 use trainer::evaluate::Evaluation;
@@ -51,11 +52,27 @@ pub fn evaluation(evaluation: &Evaluation) -> io::Result<()> {
         (evaluation.trained, evaluation.prompt.as_ref(), None),
         ("manual", evaluation.manual.as_ref(), template),
         ("uncalibrated", evaluation.uncalibrated.as_ref(), template),
+        ("own words", evaluation.own_words.as_ref(), template),
     ];
     for (label, scores, note) in rows {
         if let Some(scores) = scores {
             row(&mut out, (label, name), columns, scores, true, note)?;
         }
+    }
+    if let Some(ensemble) = &evaluation.ensemble {
+        for member in &ensemble.members {
+            let weight = member.weight.map(|weight| format!("× {weight:.2} "));
+            let note = format!("{}{}", weight.unwrap_or_default(), member.template);
+            row(&mut out, ("member", name), columns, &member.scores, true, Some(&note))?;
+        }
+        let how = match ensemble.combine {
+            Combine::Mean => "mean of their log-probabilities",
+            Combine::Majority => "majority of their votes",
+            Combine::Learned => "weighted as train says",
+        };
+        let note = format!("{how}, {} examples", ensemble.examples);
+        let has_loss = ensemble.combine != Combine::Majority;
+        row(&mut out, ("ensemble", name), columns, &ensemble.scores, has_loss, Some(&note))?;
     }
     let answer = evaluation.majority_answer.as_ref().map(|answer| format!("always \"{answer}\""));
     row(&mut out, ("majority", name), columns, &evaluation.majority, false, answer.as_deref())

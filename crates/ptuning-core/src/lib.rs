@@ -19,6 +19,7 @@
 //! One legend everywhere: `batch` examples, `seq` positions, `prompt` virtual tokens, `hidden`
 //! embedding width, `heads`, `head_dim`, `layers`, `vocab` entries, `rows` answer positions.
 
+pub mod ensemble;
 pub mod language_model;
 pub mod objective;
 pub mod prompt_encoder;

@@ -9,6 +9,7 @@ use thiserror::Error;
 use crate::checkpoint::CheckpointError;
 use crate::data::DataError;
 use crate::settings::{SettingsError, Split};
+use crate::verbalize::KnowledgeError;
 
 /// What can go wrong in a run.
 #[derive(Debug, Error)]
@@ -68,6 +69,24 @@ pub enum Error {
         field: String,
         /// Fields there are.
         found: String,
+    },
+    /// A source of words related to labels.
+    #[error(transparent)]
+    Knowledge(#[from] KnowledgeError),
+    /// Templates of an ensemble number answers alike, which tokens of a vocabulary are not.
+    #[error(
+        "eval.ensemble: expected candidates that are words, found the whole vocabulary (data.candidates)\n\
+         hint: data.candidates = \"dataset\", or a list of words"
+    )]
+    EnsembleOfVocabulary,
+    /// No word of the vocabulary speaks for a label.
+    #[error(
+        "verbalizer.kind = \"automatic\": no word is more probable on the examples of '{label}' than on the \
+         others\nhint: raise verbalizer.frequent, give more examples, or list words in verbalizer.labels"
+    )]
+    NoLabelWords {
+        /// The label.
+        label: String,
     },
     /// An example's label that the verbalizer does not know.
     #[error("{place}: `{key}`: expected one of the labels {known}, found '{found}'\nhint: {hint}")]

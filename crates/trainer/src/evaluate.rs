@@ -10,11 +10,12 @@ use ptuning_core::template::{Encoded, Row};
 use ptuning_core::verbalizer::{OpenVocabulary, Verbalizer};
 use serde::Serialize;
 
-use crate::calibrate::calibrated;
+use crate::ensemble::Ensemble;
 use crate::error::Error;
 use crate::prompt::Prompt;
 use crate::settings::{Split, Strategy};
 use crate::task::{Counts, Item, Majority, Task};
+use crate::verbalize::{own, prepared};
 
 /// Ranks (from 0) and losses of items, in their order.
 #[derive(Debug, Clone, Default)]
@@ -159,8 +160,14 @@ pub struct Evaluation {
     /// The manual template without its words' prior, where it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uncalibrated: Option<Scores>,
+    /// The manual template with the labels' own words alone, where related ones were found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub own_words: Option<Scores>,
     /// The manual template's text.
     pub manual_template: Option<String>,
+    /// Several templates asked together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ensemble: Option<Ensemble>,
     /// The majority of the train split; its loss is not defined and reported as 0.
     pub majority: Scores,
     /// What the majority answers.
@@ -196,15 +203,25 @@ pub fn evaluate(task: &Task, prompt: Option<&Prompt>, split: Split) -> Result<Ev
         let lm = prompt.language_model(&task.backbone);
         outcome(lm, prompt.vectors.as_ref(), &items, &verbalizer, batch_size).scores()
     });
-    let (mut manual_scores, mut uncalibrated, mut manual_template) = (None, None, None);
+    let mut labels = verbalizer.labels().map(ToString::to_string);
+    let (mut manual_scores, mut uncalibrated) = (None, None);
+    let (mut own_words, mut manual_template) = (None, None);
     if let Some((template, text)) = manual {
         let items = same_examples(task, split, &template, &items)?;
-        let plain = task.verbalizer(&template)?;
-        let verbalizer = calibrated(task, &template, None, plain.clone())?;
-        let [scores, raw] = outcomes(lm, None, &items, [&verbalizer, &plain], batch_size);
+        let given = task.verbalizer(&template)?;
+        let verbalizer = prepared(task, &template, None, given.clone())?;
+        let raw = verbalizer.uncalibrated();
+        let own = own(task, &template, None, given)?;
+        let own = own.as_ref();
+        let [scores, plain, others] =
+            outcomes(lm, None, &items, [&verbalizer, &raw, own.unwrap_or(&raw)], batch_size);
         manual_scores = Some(scores.scores());
-        uncalibrated = (verbalizer != plain).then(|| raw.scores());
+        uncalibrated = (verbalizer != raw).then(|| plain.scores());
+        own_words = own.map(|_| others.scores());
         manual_template = Some(text);
+        if prompt.is_none() {
+            labels = verbalizer.labels().map(ToString::to_string);
+        }
     }
     Ok(Evaluation {
         split,
@@ -215,10 +232,12 @@ pub fn evaluate(task: &Task, prompt: Option<&Prompt>, split: Split) -> Result<Ev
             Some(Strategy::PromptAndLm) => "prompt+LM",
             _ => "P-tuned",
         },
-        labels: verbalizer.labels().map(ToString::to_string),
+        labels,
         prompt: scores,
         manual: manual_scores,
         uncalibrated,
+        own_words,
+        ensemble: None,
         manual_template,
         majority: Scores::new(&majority_ranks, &vec![0.0; majority_ranks.len()]),
         majority_answer: majority.answer(&verbalizer, &task.backbone.tokenizer),

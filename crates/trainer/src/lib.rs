@@ -7,9 +7,9 @@
 pub mod adapt;
 pub mod batches;
 pub mod bench;
-pub mod calibrate;
 pub mod checkpoint;
 pub mod data;
+pub mod ensemble;
 pub mod error;
 pub mod evaluate;
 pub mod export;
@@ -25,6 +25,7 @@ pub mod settings;
 pub mod strategy;
 pub mod task;
 pub mod train_loop;
+pub mod verbalize;
 
 pub use burn_train::Interrupter;
 pub use error::Error;

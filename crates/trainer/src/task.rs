@@ -104,6 +104,11 @@ impl Task {
         }))
     }
 
+    /// What may answer, before it meets a tokenizer.
+    pub fn candidates(&self) -> &Candidates {
+        &self.candidates
+    }
+
     /// Encodes a split.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! `ptune eval`.
 
 use anyhow::bail;
+use trainer::ensemble::ensemble;
 use trainer::evaluate::{Evaluation, evaluate};
 use trainer::settings::{self, Split};
 use trainer::task::Task;
@@ -30,7 +31,12 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<Outcome> {
     };
     let mut evaluations = Vec::new();
     for split in splits {
-        evaluations.push(evaluate(&task, prompt.as_ref(), split)?);
+        let mut evaluation = evaluate(&task, prompt.as_ref(), split)?;
+        let settings = &task.settings.eval;
+        if let Some(combine) = settings.combine {
+            evaluation.ensemble = Some(ensemble(&task, &settings.ensemble, combine, split)?);
+        }
+        evaluations.push(evaluation);
     }
     match args.format {
         Format::Table => evaluations.iter().try_for_each(tables::evaluation)?,

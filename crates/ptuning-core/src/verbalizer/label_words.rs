@@ -129,6 +129,18 @@ impl LabelWords {
         Self { prior: Vec::new(), ..self.clone() }
     }
 
+    /// Those words alone that are to be kept, without a prior.
+    ///
+    /// # Shapes
+    /// - `keep`: one for each word
+    pub(super) fn keeping(mut self, keep: &[bool]) -> Self {
+        let mut keep = keep.iter();
+        for label in &mut self.labels {
+            label.words.retain(|_| keep.next().copied().unwrap_or(false));
+        }
+        Self { prior: Vec::new(), ..self }
+    }
+
     /// Subtracts a prior from now on: the mean of what the words score on inputs that say nothing
     /// (Zhao et al., "Calibrate Before Use", 2021) or on many inputs whose labels are not looked at.
     ///
@@ -210,13 +222,20 @@ impl std::fmt::Display for LabelWords {
             weight => format!("{} × {weight}", word.text),
         };
         for (index, label) in self.labels.iter().enumerate() {
-            let words: Vec<String> = label.words.iter().map(word).collect();
+            let words: Vec<String> = label.words.iter().take(SHOWN).map(word).collect();
             let separator = if index > 0 { "; " } else { "" };
             write!(f, "{separator}{} = {}", label.name, words.join(", "))?;
+            match label.words.len().saturating_sub(SHOWN) {
+                0 => {}
+                more => write!(f, " and {more} more")?,
+            }
         }
         Ok(())
     }
 }
+
+/// Words of a label that are written out.
+const SHOWN: usize = 12;
 
 /// No word counts as less probable than this without an input, as a logarithm: one in ten million.
 const LEAST_PRIOR: f32 = -16.1;

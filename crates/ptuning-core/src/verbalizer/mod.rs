@@ -1,10 +1,13 @@
 //! Verbalizers: from scores over the vocabulary to an answer.
 
+mod automatic;
+mod knowledgeable;
 mod label_words;
 mod open_vocabulary;
 
 use burn::tensor::Tensor;
 
+pub use automatic::Evidence;
 pub use label_words::{Aggregate, Label, LabelWord, LabelWords, SeveralTokens};
 pub use open_vocabulary::{OpenVocabulary, single_token};
 
@@ -41,6 +44,14 @@ impl Verbalizer {
         match self {
             Self::Words(words) => words.len(),
             Self::Labels(labels) => Some(labels.labels().len()),
+        }
+    }
+
+    /// The same without a prior.
+    pub fn uncalibrated(&self) -> Self {
+        match self {
+            Self::Labels(labels) => Self::Labels(labels.uncalibrated()),
+            words => words.clone(),
         }
     }
 

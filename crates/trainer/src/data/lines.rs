@@ -10,7 +10,7 @@ use super::DataError;
 /// # Errors
 ///
 /// If the file cannot be read, is not UTF-8 or has no such line.
-pub(super) fn read(path: &Path) -> Result<Vec<(usize, String)>, DataError> {
+pub(crate) fn read(path: &Path) -> Result<Vec<(usize, String)>, DataError> {
     let bytes =
         std::fs::read(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);

@@ -7,7 +7,7 @@
 mod candidates;
 mod error;
 mod json_lines;
-mod lines;
+pub(crate) mod lines;
 mod shots;
 
 use std::collections::BTreeMap;

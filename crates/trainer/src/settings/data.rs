@@ -56,6 +56,14 @@ fn split_file(
     key: &'static str,
     folder: &Option<Given<PathBuf>>,
 ) -> Option<PathBuf> {
+    // A name without a folder of its own is looked for in the data's folder first.
+    let typed = reader.node(key).and_then(Node::string).map(PathBuf::from);
+    if let (Some(typed), Some(folder)) = (typed.filter(|typed| typed.is_relative()), folder) {
+        let inside = folder.value.join(typed);
+        if inside.is_file() {
+            return Some(inside);
+        }
+    }
     // The command line wins: a folder given there replaces the files of a stored config.
     let overruled = |place: &Place| {
         folder.as_ref().is_some_and(|folder| folder.place.is_flag()) && !place.is_flag()

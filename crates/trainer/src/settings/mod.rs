@@ -22,6 +22,7 @@ mod reader;
 mod resolve;
 mod sections;
 mod verbalizer;
+mod verbalizer_kind;
 
 use std::path::{Path, PathBuf};
 
@@ -33,7 +34,8 @@ pub use lm::{LmParts, LmSettings};
 pub(crate) use nearest::nearest;
 pub(crate) use paths::folder_of;
 pub use sections::*;
-pub use verbalizer::{Calibration, VerbalizerSettings};
+pub use verbalizer::{Calibration, Labels, VerbalizerSettings};
+pub use verbalizer_kind::{Knowledge, VerbalizerKind};
 
 /// Folder of run folders where the settings name no other.
 pub(crate) const DEFAULT_RUNS: &str = "checkpoints/runs";

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use ptuning_core::ensemble::Combine;
+
 use super::Settings;
 use super::backbone::backbone;
 use super::data::data;
@@ -237,9 +239,25 @@ fn schedule(reader: &mut Reader<'_>) -> Schedule {
 }
 
 fn eval(reader: &mut Reader<'_>, has_test: bool) -> EvalSettings {
+    let expected = "a list of two templates or more";
+    let ensemble = reader.read("eval.ensemble", expected, |node| {
+        let template =
+            |node: &Node| node.string().filter(|text| !text.trim().is_empty()).map(str::to_owned);
+        let templates = node.array().filter(|templates| templates.len() > 1)?;
+        templates.iter().map(template).collect::<Option<Vec<String>>>()
+    });
+    let names =
+        [("mean", Combine::Mean), ("majority", Combine::Majority), ("learned", Combine::Learned)];
+    let combine = reader.choice("eval.combine", &names);
+    if ensemble.is_none() {
+        let reason = "a single template: there is no `eval.ensemble`".to_owned();
+        reader.no_effect("eval.combine", &combine, None, reason);
+    }
     EvalSettings {
         splits: splits(reader, has_test),
         manual: reader.text("eval.manual").map(|given| given.value),
+        combine: ensemble.is_some().then(|| combine.or_default_to(Combine::Mean)),
+        ensemble: ensemble.or_default_to(Vec::new()),
         top_k: reader.count("eval.top_k", 1).or_default_to(10),
         batch_size: reader.count("eval.batch_size", 1).or_default_to(64),
     }

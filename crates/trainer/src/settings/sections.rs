@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use ptuning_core::ensemble::Combine;
 use serde::Serialize;
 
 /// `[backbone]`: the frozen language model.
@@ -342,6 +343,12 @@ pub struct EvalSettings {
     /// A template without virtual tokens to compare with, unparsed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub manual: Option<String>,
+    /// Templates without virtual tokens that are asked together, unparsed; none or at least two.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ensemble: Vec<String>,
+    /// How what they say becomes one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub combine: Option<Combine>,
     /// How many answers a prediction lists; at least 1.
     pub top_k: usize,
     /// Examples per batch, at least 1.

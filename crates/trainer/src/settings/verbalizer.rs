@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 use super::document::{Entry, Node};
 use super::error::{Fault, Place};
 use super::reader::{Given, OrDefault, Reader};
+use super::verbalizer_kind::{VerbalizerKind, kind};
 
 /// Label → words, in the order of the config.
 pub type Labels = Vec<(String, Vec<String>)>;
@@ -16,6 +17,9 @@ pub type Labels = Vec<(String, Vec<String>)>;
 /// `[verbalizer]`: answers are labels, and words stand for them.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct VerbalizerSettings {
+    /// Where the words come from.
+    #[serde(flatten)]
+    pub kind: VerbalizerKind,
     /// How the words of a label make its score.
     pub aggregate: Aggregate,
     /// What is taken off a word's score.
@@ -24,7 +28,7 @@ pub struct VerbalizerSettings {
     /// Words whose weight is not 1.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub weights: BTreeMap<String, f64>,
-    /// At least two labels, each with a word.
+    /// At least two labels, each with a word unless words are found.
     #[serde(serialize_with = "in_order")]
     pub labels: Labels,
 }
@@ -48,6 +52,14 @@ pub enum Calibration {
 }
 
 impl VerbalizerSettings {
+    /// How many inputs of train tell what words score whatever their labels.
+    pub fn support(&self) -> usize {
+        match self.calibration {
+            Calibration::Train { calibration_examples } => calibration_examples,
+            _ => CALIBRATION_EXAMPLES,
+        }
+    }
+
     /// Labels with their words and the words' weights.
     pub fn weighted(&self) -> Vec<(String, Vec<(String, f32)>)> {
         let weight = |word: &String| self.weights.get(word).copied().unwrap_or(1.0) as f32;
@@ -59,10 +71,16 @@ impl VerbalizerSettings {
     }
 }
 
+/// Inputs of train that tell a prior.
+const CALIBRATION_EXAMPLES: usize = 200;
+
 fn in_order<S: Serializer>(
     labels: &[(String, Vec<String>)],
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
+    if labels.iter().all(|(_, words)| words.is_empty()) {
+        return serializer.collect_seq(labels.iter().map(|(name, _)| name));
+    }
     let mut map = serializer.serialize_map(Some(labels.len()))?;
     for (name, words) in labels {
         map.serialize_entry(name, words)?;
@@ -80,6 +98,10 @@ enum Prior {
 /// Reads `[verbalizer]`; `None` where answers are words themselves.
 pub(super) fn verbalizer(reader: &mut Reader<'_>) -> Option<VerbalizerSettings> {
     let labels = labels(reader);
+    let kind = {
+        let has_labels = reader.node("verbalizer.labels").is_some();
+        kind(reader, has_labels)
+    };
     let aggregates =
         [("mean", Aggregate::Mean), ("mean-log", Aggregate::MeanLog), ("max", Aggregate::Max)];
     let aggregate = reader.choice("verbalizer.aggregate", &aggregates);
@@ -93,7 +115,7 @@ pub(super) fn verbalizer(reader: &mut Reader<'_>) -> Option<VerbalizerSettings> 
         });
     let examples = reader.count("verbalizer.calibration_examples", 1);
     let weights = weights(reader);
-    let Some(Given { value: labels, .. }) = labels else {
+    let Some(Given { value: labels, place: labels_place }) = labels else {
         if reader.node("verbalizer.labels").is_none() {
             let reason = || "answers that are words: there are no `verbalizer.labels`".to_owned();
             reader.no_effect("verbalizer.aggregate", &aggregate, None, reason());
@@ -126,7 +148,9 @@ pub(super) fn verbalizer(reader: &mut Reader<'_>) -> Option<VerbalizerSettings> 
             reader.problem(given.place.clone(), fault, None);
         }
     }
+    check_words(reader, &labels, &kind, &labels_place);
     Some(VerbalizerSettings {
+        kind,
         aggregate: aggregate.or_default_to(Aggregate::Mean),
         calibration: match calibration {
             Prior::None => Calibration::None,
@@ -134,13 +158,32 @@ pub(super) fn verbalizer(reader: &mut Reader<'_>) -> Option<VerbalizerSettings> 
                 let content_free = content_free.or_default_to(vec!["N/A".to_owned()]);
                 Calibration::Contextual { content_free }
             }
-            Prior::Train => {
-                Calibration::Train { calibration_examples: examples.or_default_to(200) }
-            }
+            Prior::Train => Calibration::Train {
+                calibration_examples: examples.or_default_to(CALIBRATION_EXAMPLES),
+            },
         },
         weights: weights.or_default_to(BTreeMap::new()),
         labels,
     })
+}
+
+/// Labels have words unless these are found, and none where they are.
+fn check_words(reader: &mut Reader<'_>, labels: &Labels, kind: &VerbalizerKind, place: &Place) {
+    let automatic = matches!(kind, VerbalizerKind::Automatic { .. });
+    let (expected, found) = match labels.iter().find(|(_, words)| words.is_empty() != automatic) {
+        None => return,
+        Some((label, words)) if automatic => (
+            "a list of labels, whose words kind `automatic` finds, such as [\"positive\", \"negative\"]",
+            format!("`{label}` with {} of its own", words.len()),
+        ),
+        Some((label, _)) => (
+            "a table from labels to words, such as { positive = [\"great\"], negative = [\"bad\", \
+             \"boring\"] }; kind `automatic` alone takes a list",
+            format!("`{label}` without words"),
+        ),
+    };
+    let (key, expected) = ("verbalizer.labels".to_owned(), expected.to_owned());
+    reader.problem(place.clone(), Fault::Wrong { key, expected, found }, None);
 }
 
 /// Text that is not blank, without blanks around it.
@@ -168,6 +211,9 @@ fn labels(reader: &mut Reader<'_>) -> Option<Given<Labels>> {
     let expected = "a table from labels to words, such as { positive = [\"great\"], negative = \
                     [\"bad\", \"boring\"] }";
     let given = reader.read(key, expected, |node| {
+        if let Some(names) = node.array() {
+            return names.iter().map(|name| Some((word(name)?, Vec::new()))).collect();
+        }
         let words = |node: &Node| match node.array() {
             Some([]) => None,
             Some(nodes) => nodes.iter().map(word).collect(),
