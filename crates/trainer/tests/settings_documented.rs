@@ -140,7 +140,8 @@ fn every_config_of_the_repository_loads_from_anywhere() {
             // Tests run in the folder of their crate: the data is found through the config's own.
             let brings = std::fs::read_to_string(&path).unwrap().contains("--set data.path=my/");
             let overrides: Vec<String> = brings.then(|| brought.clone()).into_iter().collect();
-            let settings = settings::load(&path, &overrides).unwrap_or_else(|error| panic!("{error}"));
+            let settings =
+                settings::load(&path, &overrides).unwrap_or_else(|error| panic!("{error}"));
             assert!(settings.data.train.is_file());
             assert!(settings.data.test.is_some());
             assert!(settings.eval.manual.is_some());
