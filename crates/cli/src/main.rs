@@ -8,6 +8,8 @@ mod commands;
 mod exit;
 mod interrupt;
 mod progress;
+mod search_progress;
+mod search_tables;
 mod shell;
 mod tables;
 

@@ -4,11 +4,13 @@ mod common;
 
 use common::{Folder, commands_in_help};
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 14] = [
     "train",
     "resume",
     "adapt",
     "eval",
+    "search",
+    "sensitivity",
     "predict",
     "inspect",
     "export",

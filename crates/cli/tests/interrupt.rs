@@ -22,11 +22,11 @@ fn curve(folder: &Folder, run: &str) -> Vec<String> {
     metrics.lines().map(line).collect()
 }
 
-#[test]
-fn an_interrupted_run_goes_on_to_the_same_losses_to_the_bit() {
-    let folder = Folder::new();
+/// Runs `ptune` until a line on stderr begins with `until`, sends it Ctrl-C, and gives what it told on stderr
+/// after that. Nothing may be on stdout.
+fn interrupted(folder: &Folder, line: &str, until: &str) -> String {
     let mut child = Command::new(PTUNE)
-        .args(words("train --config config.toml --set train.epochs=100000 --set log.every=1"))
+        .args(words(line))
         .current_dir(folder.path(""))
         .env("PTUNE_CACHE", folder.path("cache"))
         .stdout(Stdio::piped())
@@ -35,9 +35,9 @@ fn an_interrupted_run_goes_on_to_the_same_losses_to_the_bit() {
         .unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
-    while !line.starts_with("epoch 3/100000 step 1/3 ") {
+    while !line.starts_with(until) {
         line.clear();
-        assert_ne!(lines.read_line(&mut line).unwrap(), 0, "training ended before Ctrl-C");
+        assert_ne!(lines.read_line(&mut line).unwrap(), 0, "it ended before Ctrl-C");
     }
     let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(kill.success());
@@ -47,6 +47,14 @@ fn an_interrupted_run_goes_on_to_the_same_losses_to_the_bit() {
     child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{rest}");
     assert_eq!(stdout, "", "no results of half a run");
+    rest
+}
+
+#[test]
+fn an_interrupted_run_goes_on_to_the_same_losses_to_the_bit() {
+    let folder = Folder::new();
+    let line = "train --config config.toml --set train.epochs=100000 --set log.every=1";
+    let rest = interrupted(&folder, line, "epoch 3/100000 step 1/3 ");
     assert!(rest.contains("stopping as soon as everything is saved"), "{rest}");
     let command = rest.lines().last().unwrap().strip_prefix("  ptune ").unwrap();
     assert_eq!(command, "resume runs/tiny");
@@ -74,4 +82,32 @@ fn an_interrupted_run_goes_on_to_the_same_losses_to_the_bit() {
         folder.tensors("runs/tiny/prompt.safetensors"),
         folder.tensors("runs/whole/prompt.safetensors")
     );
+}
+
+#[test]
+fn an_interrupted_search_goes_on_to_the_same_leaderboard() {
+    const SEARCH: &str = "search paraphrase --config config.toml --phrases phrases.tsv";
+    let folder = Folder::new();
+    // Forty alternatives for each of two words: 1,680 templates.
+    let alternatives: Vec<String> = (0..40).map(|n| format!("of {}", "is ".repeat(n))).collect();
+    let list = format!("capital\t{0}\nis\t{0}\n", alternatives.join("\t"));
+    folder.write("phrases.tsv", list);
+    let rest = interrupted(&folder, &format!("{SEARCH} --set log.every=1"), "3/");
+    let command = rest.lines().last().unwrap().strip_prefix("  ptune ").unwrap();
+    assert_eq!(command, "resume runs/tiny-paraphrase");
+    let journal = || folder.text("runs/tiny-paraphrase/search.jsonl");
+    let scored = || journal().lines().filter(|line| line.contains("\"scored\"")).count();
+    let done = scored();
+    assert!(rest.contains(&format!("saved after evaluation {done}; go on with:")), "{rest}");
+
+    let total = done + 20;
+    let resumed = folder.run(&format!("{command} --budget {total}"));
+    assert_eq!(resumed.code, Some(0), "{resumed}");
+    assert!(resumed.stderr.contains(&format!("the budget of {total} evaluations")), "{resumed}");
+    let whole = folder.run(&format!("{SEARCH} --budget {total} --name whole"));
+    assert_eq!(whole.code, Some(0), "{whole}");
+    assert_eq!(whole.stdout, resumed.stdout);
+    let board = |name| folder.text(&format!("runs/{name}/leaderboard.json"));
+    assert_eq!(board("tiny-paraphrase"), board("whole"));
+    assert_eq!(scored(), total);
 }

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use common::{Folder, Ran, words};
 
-const DOCUMENTS: [&str; 5] = [
+const DOCUMENTS: [&str; 6] = [
     "README.md",
     "CONTRIBUTING.md",
     "docs/survey.md",
+    "docs/search.md",
     "datasets/README.md",
     "checkpoints/README.md",
 ];

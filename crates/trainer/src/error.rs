@@ -30,6 +30,9 @@ pub enum Error {
     /// A checkpoint or an export.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// A search.
+    #[error(transparent)]
+    Search(#[from] crate::search::SearchError),
     /// The text of a template.
     #[error("{setting}: {source}")]
     Template {

@@ -264,7 +264,7 @@ pub fn check(task: &Task) -> Result<(), Error> {
 
 /// The manual template to compare with; when it is all there is to score, the config's own template
 /// if that is plain words, else `eval.manual`.
-fn manual_template(
+pub(crate) fn manual_template(
     task: &Task,
     alone: bool,
 ) -> Result<Option<(ptuning_core::template::BoundTemplate, String)>, Error> {
@@ -290,7 +290,7 @@ fn manual_template(
 
 /// The same examples in another template. An answer that is several tokens there is left out of
 /// both only if the judged template dropped it too, so counts stay comparable.
-fn same_examples(
+pub(crate) fn same_examples(
     task: &Task,
     split: Split,
     template: &ptuning_core::template::BoundTemplate,

@@ -2,7 +2,8 @@
 //!
 //! The way of a run: [`settings`] are read, a [`task::Task`] puts [`data`] into templates on a
 //! backbone, [`train_loop::TrainLoop`] trains into a [`run_dir::RunDir`], [`evaluate`] judges,
-//! [`inspect`] explains and [`export`] ships. Nothing here prints: a [`progress::Observer`] is told.
+//! [`inspect`] explains and [`export`] ships; [`mod@search`] finds prompts without training, [`mod@sensitivity`]
+//! compares them. Nothing here prints: a [`progress::Observer`] is told.
 
 pub mod adapt;
 pub mod batches;
@@ -21,6 +22,8 @@ pub mod progress;
 pub mod prompt;
 pub mod run_dir;
 pub mod schedule;
+pub mod search;
+pub mod sensitivity;
 pub mod settings;
 pub mod strategy;
 pub mod task;

@@ -1,5 +1,7 @@
 //! What a run tells while it goes on; drawing it is somebody else's business.
 
+use ptuning_core::objective::Scores;
+
 use crate::checkpoint::Position;
 use crate::run_dir::Metric;
 use crate::settings::Split;
@@ -39,6 +41,17 @@ pub enum Event<'a> {
     Epoch {
         /// Its figures.
         metric: &'a Metric,
+    },
+    /// A candidate of a search, or a wording, is scored.
+    Candidate {
+        /// Its template.
+        template: &'a str,
+        /// Its scores.
+        scores: &'a Scores,
+        /// Evaluations so far.
+        done: usize,
+        /// How many there will be at most, if that is known.
+        of: Option<usize>,
     },
 }
 

@@ -11,6 +11,15 @@
 //! | `evaluation.json` | final scores and controls |
 //! | `prompt.safetensors` | the finished prompt, ready to ship |
 //! | `model/` | the finished language model, of a run that adapts one |
+//!
+//! A search has, beside `config.toml` and `run.json`:
+//!
+//! | file | what |
+//! |---|---|
+//! | `search.json` | its method, its options and when it stops |
+//! | `search.jsonl` | every scored candidate, as it was scored |
+//! | `leaderboard.json` | the candidates, best first |
+//! | `trials/` | run folders of what it trained |
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -40,6 +49,8 @@ pub enum Job {
     Train,
     /// Trains a language model on a text.
     Adapt,
+    /// Searches for a prompt.
+    Search,
 }
 
 /// How a run came about.
@@ -153,6 +164,9 @@ impl RunDir {
         let run = Self { path };
         atomically(&run.file(CONFIG), config.as_bytes())?;
         run.write_json(INFO, info)?;
+        if info.job == Job::Search {
+            return Ok(run);
+        }
         atomically(&run.file(EPOCHS), format!("{CSV_HEADER}\n").as_bytes())?;
         atomically(&run.file(STEPS), b"")?;
         Ok(run)
@@ -321,7 +335,11 @@ impl RunDir {
         self.path.join(name)
     }
 
-    fn write_json<T: Serialize + ?Sized>(&self, name: &str, value: &T) -> Result<(), Error> {
+    pub(crate) fn write_json<T: Serialize + ?Sized>(
+        &self,
+        name: &str,
+        value: &T,
+    ) -> Result<(), Error> {
         let path = self.file(name);
         let mut text = serde_json::to_string_pretty(value)
             .map_err(|source| Error::Json { path: path.clone(), source })?;
@@ -329,7 +347,7 @@ impl RunDir {
         Ok(atomically(&path, text.as_bytes())?)
     }
 
-    fn append_line(&self, name: &str, line: &str) -> Result<(), Error> {
+    pub(crate) fn append_line(&self, name: &str, line: &str) -> Result<(), Error> {
         let path = self.file(name);
         let append = || -> std::io::Result<()> {
             let mut file = std::fs::OpenOptions::new().append(true).create(true).open(&path)?;

@@ -16,7 +16,8 @@ use trainer::checkpoint::read_tensors;
 use trainer::optimizer::Optimizer;
 use trainer::parameters;
 use trainer::schedule::LearningRate;
-use trainer::settings::{Optimizer as Kind, Schedule, TrainSettings};
+use trainer::search::gradients;
+use trainer::settings::{Optimizer as Kind, Schedule, Split, TrainSettings};
 use trainer::strategy::FixedLm;
 use trainer::task::Item;
 
@@ -172,5 +173,30 @@ fn schedules_equal_transformers() {
             let found = rate.at(step, epoch);
             assert!((found - expected).abs() < 1e-12, "{} step {step}: {found}", schedule["name"]);
         }
+    }
+}
+
+/// `scripts/reference/autoprompt.py`
+#[test]
+fn the_gradient_points_at_pytorchs_words() {
+    let golden = golden("autoprompt.json");
+    let ids = |value: &Value| -> Vec<u32> {
+        value.as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect()
+    };
+    let folder = common::folder();
+    let task = common::task(&folder, &[]);
+    let template = task.bind("test", golden["template"].as_str().unwrap()).unwrap();
+    let verbalizer = task.verbalizer(&template).unwrap();
+    let (items, _) = task.encode(Split::Train, &template, &verbalizer).unwrap();
+    assert_eq!(items.len(), golden["pairs"].as_array().unwrap().len());
+    let lm = task.backbone.model.as_ref();
+    let items: Vec<&Item> = items.iter().collect();
+    let found = gradients(lm, &verbalizer, &ids(&golden["triggers"]), &items);
+    for (trigger, expected) in golden["top"].as_array().unwrap().iter().enumerate() {
+        let expected = ids(&expected["ids"]);
+        let whole = OpenVocabulary::whole();
+        assert_eq!(found.candidates(lm, trigger, &whole, expected.len()), expected, "{trigger}");
+        let few = OpenVocabulary::candidates(expected[2..5].iter().copied());
+        assert_eq!(found.candidates(lm, trigger, &few, 8), expected[2..5], "{trigger}");
     }
 }

@@ -1,12 +1,14 @@
 //! The command line.
 
 mod measure;
+mod search;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use measure::{BenchArgs, DtypeArg, EncoderArg, EstimateArgs, ShapeArgs, Without};
+pub use search::{LimitArgs, MethodArg, SearchArgs, SensitivityArgs};
 
 /// P-tuning workbench: train, judge, explain and ship continuous prompts of frozen language models.
 #[derive(Debug, Parser)]
@@ -29,6 +31,10 @@ pub enum Command {
     Adapt(AdaptArgs),
     /// Judge a run, or a template of plain words without training.
     Eval(EvalArgs),
+    /// Find prompts: mined, paraphrased, by gradients, by edits, or P-tuning's best layout.
+    Search(Box<SearchArgs>),
+    /// Tell how much the score depends on the wording.
+    Sensitivity(SensitivityArgs),
     /// Answer new inputs with a trained prompt.
     Predict(PredictArgs),
     /// Show a template as encoded, and the words that each learned vector resembles.
@@ -43,7 +49,7 @@ pub enum Command {
     Doctor,
     /// Time training and evaluation steps of a given shape on a backbone.
     Bench(BenchArgs),
-    /// Tell the memory of a step, or what becomes of a backbone's tensors, from headers alone.
+    /// Tell a step's memory, or what becomes of a backbone's tensors, from headers alone.
     Estimate(EstimateArgs),
 }
 
@@ -129,6 +135,8 @@ pub struct AdaptArgs {
 pub struct ResumeArgs {
     /// Run folder.
     pub run: PathBuf,
+    #[command(flatten)]
+    pub limits: LimitArgs,
     #[command(flatten)]
     pub overrides: Overrides,
     /// Do not download a missing backbone.

@@ -11,6 +11,8 @@ mod fetch;
 mod inspect;
 mod open;
 mod predict;
+mod search;
+mod sensitivity;
 mod train;
 
 use crate::args::{Cli, Command};
@@ -23,6 +25,8 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Train(args) => train::train(&args),
         Command::Resume(args) => train::resume(&args),
         Command::Eval(args) => eval::run(&args),
+        Command::Search(args) => search::run(&args),
+        Command::Sensitivity(args) => sensitivity::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Export(args) => export::run(&args),

@@ -13,7 +13,7 @@ use ptuning_core::template::Template;
 use trainer::checkpoint::Checkpoint;
 use trainer::prompt::Prompt;
 use trainer::run_dir::{Job, RunDir};
-use trainer::settings::{Settings, Split};
+use trainer::settings::{Settings, Split, neighbour};
 use trainer::task::{Task, backbone_options};
 
 use crate::args::{SplitArg, Which};
@@ -205,15 +205,19 @@ pub fn run(
     fetching: Fetching<'_>,
 ) -> anyhow::Result<OpenRun> {
     let run = RunDir::open(path)?;
-    if run.info()?.job == Job::Adapt {
-        return Err(Hinted {
-            message: format!("{}: this run trained a language model, not a prompt", path.display()),
-            hint: format!(
-                "its model is a backbone: --set backbone.source={}",
-                run.model().display()
-            ),
-        }
-        .into());
+    let other = match run.info()?.job {
+        Job::Train => None,
+        Job::Adapt => Some((
+            "this run trained a language model, not a prompt",
+            format!("its model is a backbone: --set backbone.source={}", run.model().display()),
+        )),
+        Job::Search => Some((
+            "this run searched for a prompt and trained none",
+            format!("`ptune resume {}` prints what it has found", path.display()),
+        )),
+    };
+    if let Some((what, hint)) = other {
+        return Err(Hinted { message: format!("{}: {what}", path.display()), hint }.into());
     }
     let settings = run.settings(overrides)?;
     check_overrides(overrides, &SETTLED)?;
@@ -234,6 +238,21 @@ pub fn run(
     let prompt = Prompt::from_checkpoint(&checkpoint, &file, &backbone)
         .with_context(|| format!("{}", file.display()))?;
     Ok(OpenRun { run, settings, backbone, prompt })
+}
+
+/// Refuses a file that is not there before anything is fetched for it.
+pub fn check_file(flag: &str, file: &Path) -> anyhow::Result<()> {
+    if file.is_file() {
+        return Ok(());
+    }
+    let folder = file.exists();
+    let found = if folder { "a folder" } else { "nothing" };
+    let near = if folder { Some("name a file in it".to_owned()) } else { neighbour(file) };
+    Err(Hinted {
+        message: format!("{flag} {}: expected a file, found {found}", file.display()),
+        hint: near.unwrap_or_else(|| "a path is relative to the current directory".to_owned()),
+    }
+    .into())
 }
 
 /// Data and backbone of some settings.

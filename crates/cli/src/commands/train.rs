@@ -14,8 +14,8 @@ use trainer::settings::{self, Settings};
 use trainer::task::{Counts, Task};
 use trainer::train_loop::{End, TrainLoop};
 
-use super::adapt;
 use super::open::{self, Fetching};
+use super::{adapt, search};
 use crate::args::{ResumeArgs, TrainArgs};
 use crate::exit::{Hinted, Outcome};
 use crate::interrupt::Interrupt;
@@ -58,7 +58,12 @@ pub fn info(job: Job, device: &str, seed: u64, backbone: &Identity) -> RunInfo {
 /// An earlier run, from its last checkpoint.
 pub fn resume(args: &ResumeArgs) -> anyhow::Result<Outcome> {
     let run = RunDir::open(&args.run)?;
-    if run.info()?.job == Job::Adapt {
+    let job = run.info()?.job;
+    if job == Job::Search {
+        return search::resume(args, &run);
+    }
+    search::check_no_limits(&args.limits, &run)?;
+    if job == Job::Adapt {
         return adapt::resume(args, &run);
     }
     let overrides = args.overrides.all();

@@ -24,7 +24,7 @@ pub struct BoundTemplate {
     template: Template,
     objective: Objective,
     special: SpecialTokens,
-    pieces: Vec<Piece>,
+    pub(super) pieces: Vec<Piece>,
     virtual_tokens: Vec<VirtualToken>,
     answer_space: bool,
     max_positions: usize,

@@ -18,6 +18,7 @@ mod encode;
 mod error;
 mod parse;
 mod segments;
+mod spell;
 
 pub use bind::VirtualToken;
 pub use encode::{BoundTemplate, Encoded, Fields, Part, Row, Shortened, Slot, TextSpan};

@@ -3,22 +3,16 @@
 //! What a passage asks is a function of seed, epoch and its place in the file, so that a resumed run
 //! asks what an uninterrupted one would have.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-use flate2::read::MultiGzDecoder;
 use ptuning_core::language_model::{Objective, SpecialTokens, Tokenize};
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::data::DataError;
+use crate::data::{DataError, passages};
 use crate::error::Error;
 use crate::settings::TextSettings;
-
-/// What gzip files begin with.
-const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// Passages as token ids, between what opens and what closes a sequence.
 #[derive(Debug, Clone)]
@@ -149,29 +143,9 @@ impl Text {
     }
 }
 
-/// Lines that are not blank, from a plain or a gzipped file.
+/// Passages of a file, at least one.
 fn lines(path: &Path, limit: Option<usize>) -> Result<Vec<String>, DataError> {
-    let failed = |source| DataError::Read { path: path.to_owned(), source };
-    let mut file = BufReader::new(File::open(path).map_err(failed)?);
-    let packed = file.fill_buf().map_err(failed)?.starts_with(&GZIP);
-    let reader: Box<dyn Read> =
-        if packed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
-    let mut lines = Vec::new();
-    for (index, line) in BufReader::new(reader).split(b'\n').enumerate() {
-        if limit.is_some_and(|limit| lines.len() >= limit) {
-            break;
-        }
-        let line =
-            String::from_utf8(line.map_err(failed)?).map_err(|error| DataError::NotUtf8 {
-                path: path.to_owned(),
-                line: index + 1,
-                byte: error.utf8_error().valid_up_to() + 1,
-            })?;
-        let line = line.trim();
-        if !line.is_empty() {
-            lines.push(line.to_owned());
-        }
-    }
+    let lines = passages(path)?.take(limit.unwrap_or(usize::MAX)).collect::<Result<Vec<_>, _>>()?;
     if lines.is_empty() {
         return Err(DataError::EmptyFile { path: path.to_owned() });
     }

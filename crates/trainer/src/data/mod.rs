@@ -8,6 +8,7 @@ mod candidates;
 mod error;
 mod json_lines;
 pub(crate) mod lines;
+mod passages;
 mod shots;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use std::path::Path;
 
 pub use candidates::{Candidates, candidates, words};
 pub use error::DataError;
+pub use passages::passages;
 pub use shots::shots;
 
 use crate::settings::DataSettings;
@@ -110,11 +112,25 @@ pub fn load_file(path: &Path, settings: &DataSettings) -> Result<Vec<Example>, D
     Ok(examples)
 }
 
+/// The texts of one key of a file of rows, each with its line from 1.
+///
+/// # Errors
+///
+/// The file or the first row that cannot be used.
+pub(crate) fn column(path: &Path, key: &str) -> Result<Vec<(usize, String)>, DataError> {
+    let text = |row: Row| Ok((row.line, row.text(path, key, || key.to_owned())?));
+    rows(path)?.into_iter().map(text).collect()
+}
+
+/// Whether a file holds rows, as its extension tells.
+pub(crate) fn has_rows(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    json_lines::EXTENSIONS.contains(&extension.to_ascii_lowercase().as_str())
+}
+
 /// Rows of a file by its format.
 fn rows(path: &Path) -> Result<Vec<Row>, DataError> {
-    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    let extension = extension.to_ascii_lowercase();
-    if json_lines::EXTENSIONS.contains(&extension.as_str()) {
+    if has_rows(path) {
         json_lines::rows(path)
     } else {
         Err(DataError::UnknownFormat { path: path.to_owned(), known: ".jsonl, .ndjson" })

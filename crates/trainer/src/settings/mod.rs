@@ -33,6 +33,7 @@ pub use error::{Fault, Place, Problem, SettingsError};
 pub use lm::{LmParts, LmSettings};
 pub(crate) use nearest::nearest;
 pub(crate) use paths::folder_of;
+pub use reader::neighbour;
 pub use sections::*;
 pub use verbalizer::{Calibration, Labels, VerbalizerSettings};
 pub use verbalizer_kind::{Knowledge, VerbalizerKind};

@@ -253,7 +253,7 @@ fn lookup<'a>(root: &'a [Entry], key: &str) -> Option<&'a Node> {
 }
 
 /// The entry of the folder of `path` whose name is nearest, as a hint.
-pub(super) fn neighbour(path: &Path) -> Option<String> {
+pub fn neighbour(path: &Path) -> Option<String> {
     let wanted = path.file_name()?.to_str()?;
     let names: Vec<String> = std::fs::read_dir(super::paths::folder_of(path))
         .ok()?

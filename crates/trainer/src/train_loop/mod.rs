@@ -15,6 +15,7 @@ use burn::tensor::Device;
 use burn_train::Interrupter;
 use ptuning_core::objective::Scores;
 
+pub(crate) use learning::check_template;
 pub use prompt::TrainLoop;
 
 use crate::batches::Batching;
