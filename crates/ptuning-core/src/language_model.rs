@@ -114,6 +114,12 @@ pub trait LanguageModel: Send + Sync {
         false
     }
 
+    /// Whether it can be asked for one token alone: an encoder–decoder whose decoder says what stands at
+    /// one place.
+    fn answers_in_one_token(&self) -> bool {
+        false
+    }
+
     /// The table of word embeddings, `[vocab, hidden]`.
     fn word_embeddings(&self) -> Tensor<2>;
 
@@ -210,6 +216,11 @@ pub trait Tokenize: Send + Sync {
     /// Whether a sequence's text begins with a space that nobody wrote, as the tokenizer was trained to
     /// have it (Llama 1 and 2, newer T5). [`encode`](Self::encode) adds none; a template does.
     fn opens_with_space(&self) -> bool {
+        false
+    }
+
+    /// Whether a token is no part of a text but a sign in it, as what ends or separates texts.
+    fn is_special(&self, _id: u32) -> bool {
         false
     }
 

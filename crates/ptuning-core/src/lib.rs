@@ -14,12 +14,14 @@
 //! 4. A [`language_model::LanguageModel`], frozen, turns embeddings into scores of the vocabulary
 //!    at the answer; [`prompt_model`] runs these steps in order.
 //! 5. A [`verbalizer`] says which words may answer, and [`objective`] gives the loss and the ranks.
+//! 6. Where an answer is several tokens, [`answers`] scores it whole, or lets the model write it.
 //!
 //! # Shapes
 //! One legend everywhere: `batch` examples, `seq` positions, `prompt` virtual tokens, `hidden`
 //! embedding width, `heads`, `head_dim`, `layers`, `vocab` entries, `rows` answer positions.
 
 pub mod ensemble;
+pub mod answers;
 pub mod language_model;
 pub mod objective;
 pub mod prompt_encoder;

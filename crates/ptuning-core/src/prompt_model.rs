@@ -21,8 +21,25 @@ pub fn answer_states(
     prompt: Option<&Tensor<2>>,
     batch: &[&Encoded],
 ) -> Tensor<2> {
+    let answers = batch.iter().enumerate().map(|(example, encoded)| (example, encoded.answer));
+    states_at(lm, prompt, batch, answers.collect())
+}
+
+/// Final hidden states at several places of each example, as (example, position) in ascending order,
+/// none of them in front of the example's `answer`.
+///
+/// # Shapes
+/// - `prompt`: `[prompt, hidden]`
+/// - `places`: `rows` of them
+/// - returns: `[rows, hidden]`
+pub fn states_at(
+    lm: &dyn LanguageModel,
+    prompt: Option<&Tensor<2>>,
+    batch: &[&Encoded],
+    places: Vec<(usize, usize)>,
+) -> Tensor<2> {
     let (embeddings, layout) = spliced(lm, prompt, batch);
-    lm.encode(embeddings, &layout)
+    lm.encode(embeddings, &Layout { answers: places, ..layout })
 }
 
 /// What `loss` says of [`answer_states`], by [`LanguageModel::loss_through`]: losses, `[rows]`, and the

@@ -171,6 +171,11 @@ impl Tokenize for Tokenizer {
         self.spacing.is_some()
     }
 
+    fn is_special(&self, id: u32) -> bool {
+        let added = self.inner.get_added_vocabulary();
+        self.inner.id_to_token(id).is_some_and(|token| added.is_special_token(&token))
+    }
+
     fn ids(&self, text: &str) -> Vec<u32> {
         self.inner
             .encode_fast(text, false)

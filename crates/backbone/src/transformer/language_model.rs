@@ -139,6 +139,10 @@ impl LanguageModel for TransformerLm {
         self.transformer.shares_prefix()
     }
 
+    fn answers_in_one_token(&self) -> bool {
+        self.decoder.is_some()
+    }
+
     fn word_embeddings(&self) -> Tensor<2> {
         scaled(self.embeddings.all(), self.scale)
     }

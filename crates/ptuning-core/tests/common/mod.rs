@@ -63,7 +63,7 @@ impl Tokenize for Words {
 
     fn decode(&self, ids: &[u32]) -> String {
         let known = self.known.lock().unwrap();
-        ids.iter().map(|&id| known[id as usize].clone()).collect()
+        ids.iter().filter_map(|&id| known.get(id as usize).cloned()).collect()
     }
 
     fn token(&self, id: u32) -> Option<String> {
