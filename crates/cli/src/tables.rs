@@ -2,12 +2,17 @@
 
 use std::io::{self, Write};
 
+use ptuning_core::answers::MaskedScoring;
 use ptuning_core::ensemble::Combine;
 use ptuning_core::objective::Scores;
+use ptuning_core::template::Fields;
 use serde::Serialize;
+use trainer::answers::{RankedAnswer, Ranking, WholeEvaluation, Written, WrittenAnswer};
+use trainer::ensemble::Ensemble;
 use trainer::evaluate::Evaluation;
 use trainer::inspect::{Near, Position, VirtualTokenReport};
 use trainer::predict::Prediction;
+use trainer::task::Counts;
 
 /// One JSON value, indented.
 pub fn json<T: Serialize + ?Sized>(value: &T) -> io::Result<()> {
@@ -16,16 +21,61 @@ pub fn json<T: Serialize + ?Sized>(value: &T) -> io::Result<()> {
     writeln!(out)
 }
 
-/// Scores of one split with what was dropped.
+/// Scores of one split with what was dropped; where answers of several tokens count, by both protocols.
 pub fn evaluation(evaluation: &Evaluation) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    let Evaluation { split, counts, candidates, labels, .. } = evaluation;
+    let Evaluation { split, counts, candidates, labels, all, .. } = evaluation;
     let kind = if labels.is_some() { "labels" } else { "candidates" };
     let candidates = match candidates {
         Some(count) => format!("{count} {kind}"),
         None => "the whole vocabulary as candidates".to_owned(),
     };
-    writeln!(out, "{split}: {} of {} examples, {candidates}", counts.used, counts.read)?;
+    let protocol = if all.is_some() { ", single-token" } else { "" };
+    examples(&mut out, &format!("{split}{protocol}"), counts, &candidates)?;
+    if let Some(labels) = labels {
+        writeln!(out, "  {labels}")?;
+    }
+    let columns = match labels {
+        Some(_) => [Column::Accuracy, Column::MacroF1, Column::Loss].as_slice(),
+        None => &[Column::PrecisionAt1, Column::PrecisionAt10, Column::Mrr, Column::Loss],
+    };
+    let template = evaluation.manual_template.as_deref();
+    let rows = [
+        (evaluation.trained, evaluation.prompt.as_ref(), None),
+        ("manual", evaluation.manual.as_ref(), template),
+        ("uncalibrated", evaluation.uncalibrated.as_ref(), template),
+        ("own words", evaluation.own_words.as_ref(), template),
+    ];
+    let majority = (&evaluation.majority, evaluation.majority_answer.as_deref());
+    // None of one token, with all answers counting.
+    if counts.used > 0 {
+        table(&mut out, columns, &rows, evaluation.ensemble.as_ref(), majority)?;
+    }
+    let Some(all) = all else { return Ok(()) };
+    let WholeEvaluation { counts, candidates, .. } = all;
+    let candidates = format!("{candidates} candidates{}", way_of_scoring(all));
+    examples(&mut out, &format!("{split}, all answers"), counts, &candidates)?;
+    let rows = [
+        (evaluation.trained, all.prompt.as_ref(), None),
+        ("manual", all.manual.as_ref(), template),
+    ];
+    let majority = (&all.majority, all.majority_answer.as_deref());
+    table(&mut out, columns, &rows, None, majority)
+}
+
+/// How whole answers were scored, as the rest of a line.
+fn way_of_scoring(all: &WholeEvaluation) -> String {
+    let scoring = match all.scoring {
+        MaskedScoring::PseudoLikelihood => ", by pseudo-likelihood",
+        MaskedScoring::LeftToRight => ", left to right",
+    };
+    let mean = if all.length_normalisation { ", mean over tokens" } else { "" };
+    format!("{scoring}{mean}")
+}
+
+/// How many examples are judged, and why the others are not.
+fn examples(out: &mut impl Write, what: &str, counts: &Counts, candidates: &str) -> io::Result<()> {
+    writeln!(out, "{what}: {} of {} examples, {candidates}", counts.used, counts.read)?;
     let dropped = [
         (counts.several_tokens, "answer is several tokens"),
         (counts.not_candidate, "answer is no candidate"),
@@ -36,34 +86,32 @@ pub fn evaluation(evaluation: &Evaluation) -> io::Result<()> {
     if counts.shortened > 0 {
         writeln!(out, "  shortened {}: input too long, by the template's rule", counts.shortened)?;
     }
-    if let Some(labels) = labels {
-        writeln!(out, "  {labels}")?;
-    }
-    let columns = match labels {
-        Some(_) => [Column::Accuracy, Column::MacroF1, Column::Loss].as_slice(),
-        None => &[Column::PrecisionAt1, Column::PrecisionAt10, Column::Mrr, Column::Loss],
-    };
+    Ok(())
+}
+
+/// Scores with a row for each that there are, an ensemble's and the majority's below them.
+fn table(
+    out: &mut impl Write,
+    columns: &[Column],
+    rows: &[(&str, Option<&Scores>, Option<&str>)],
+    ensemble: Option<&Ensemble>,
+    (majority, answer): (&Scores, Option<&str>),
+) -> io::Result<()> {
     let title = |column: &Column| format!(" {:>1$}", column.title(), column.width());
     let titles: String = columns.iter().map(title).collect();
-    let name = if evaluation.uncalibrated.is_some() { "uncalibrated".len() } else { 10 };
+    let there = rows.iter().filter(|(_, scores, _)| scores.is_some());
+    let name = there.map(|(label, ..)| label.len()).max().unwrap_or(0).max(10);
     writeln!(out, "  {:<name$}{titles}", "")?;
-    let template = evaluation.manual_template.as_deref();
-    let rows = [
-        (evaluation.trained, evaluation.prompt.as_ref(), None),
-        ("manual", evaluation.manual.as_ref(), template),
-        ("uncalibrated", evaluation.uncalibrated.as_ref(), template),
-        ("own words", evaluation.own_words.as_ref(), template),
-    ];
     for (label, scores, note) in rows {
         if let Some(scores) = scores {
-            row(&mut out, (label, name), columns, scores, true, note)?;
+            row(out, (label, name), columns, scores, true, *note)?;
         }
     }
-    if let Some(ensemble) = &evaluation.ensemble {
+    if let Some(ensemble) = ensemble {
         for member in &ensemble.members {
             let weight = member.weight.map(|weight| format!("× {weight:.2} "));
             let note = format!("{}{}", weight.unwrap_or_default(), member.template);
-            row(&mut out, ("member", name), columns, &member.scores, true, Some(&note))?;
+            row(out, ("member", name), columns, &member.scores, true, Some(&note))?;
         }
         let how = match ensemble.combine {
             Combine::Mean => "mean of their log-probabilities",
@@ -72,10 +120,10 @@ pub fn evaluation(evaluation: &Evaluation) -> io::Result<()> {
         };
         let note = format!("{how}, {} examples", ensemble.examples);
         let has_loss = ensemble.combine != Combine::Majority;
-        row(&mut out, ("ensemble", name), columns, &ensemble.scores, has_loss, Some(&note))?;
+        row(out, ("ensemble", name), columns, &ensemble.scores, has_loss, Some(&note))?;
     }
-    let answer = evaluation.majority_answer.as_ref().map(|answer| format!("always \"{answer}\""));
-    row(&mut out, ("majority", name), columns, &evaluation.majority, false, answer.as_deref())
+    let answer = answer.map(|answer| format!("always \"{answer}\""));
+    row(out, ("majority", name), columns, majority, false, answer.as_deref())
 }
 
 /// A column of scores.
@@ -140,8 +188,7 @@ fn row(
 pub fn predictions(predictions: &[Prediction]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     for prediction in predictions {
-        let words: Vec<&str> = prediction.input.values().map(String::as_str).collect();
-        writeln!(out, "{}", words.join(" | "))?;
+        writeln!(out, "{}", inputs(&prediction.input))?;
         if !prediction.labels.is_empty() {
             writeln!(out, "  {}", prediction.filled)?;
         }
@@ -154,6 +201,37 @@ pub fn predictions(predictions: &[Prediction]) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Given answers to each input, best first, with their probability among them and their score.
+pub fn rankings(rankings: &[Ranking]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for ranking in rankings {
+        writeln!(out, "{}", inputs(&ranking.input))?;
+        for RankedAnswer { answer, tokens, score, probability } in &ranking.answers {
+            let percent = 100.0 * probability;
+            writeln!(out, "  {percent:>6.2} %  {score:>8.3}  {answer}  ({})", tokens.join(" + "))?;
+        }
+    }
+    Ok(())
+}
+
+/// Answers that a model wrote for each input, best first, with their scores.
+pub fn written(written: &[Written]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for written in written {
+        writeln!(out, "{}", inputs(&written.input))?;
+        for WrittenAnswer { answer, tokens, score, ended, .. } in &written.answers {
+            let breaks_off = if *ended == Some(false) { " …" } else { "" };
+            writeln!(out, "  {score:>8.3}  {answer}{breaks_off}  ({})", tokens.join(" + "))?;
+        }
+    }
+    Ok(())
+}
+
+/// Texts of an input, side by side.
+fn inputs(input: &Fields) -> String {
+    input.values().map(String::as_str).collect::<Vec<_>>().join(" | ")
 }
 
 /// A template as encoded for one example.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use ptuning_core::answers::AnswersError;
 use ptuning_core::template::{BindError, EncodeError, TemplateError};
 use ptuning_core::verbalizer::SeveralTokens;
 use thiserror::Error;
@@ -111,6 +112,9 @@ pub enum Error {
          frequent word"
     )]
     LabelWord(#[from] SeveralTokens),
+    /// Answers that cannot be scored or written whole.
+    #[error(transparent)]
+    Answers(#[from] AnswersError),
     /// A template that learns nothing was to be trained.
     #[error(
         "template.text: the strategy 'fixed-lm' learns virtual tokens, but the template has none\n\

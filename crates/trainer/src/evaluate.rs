@@ -10,10 +10,11 @@ use ptuning_core::template::{Encoded, Row};
 use ptuning_core::verbalizer::{OpenVocabulary, Verbalizer};
 use serde::Serialize;
 
+use crate::answers::{self, WholeEvaluation};
 use crate::ensemble::Ensemble;
 use crate::error::Error;
 use crate::prompt::Prompt;
-use crate::settings::{Split, Strategy};
+use crate::settings::{EvalAnswers, Split, Strategy};
 use crate::task::{Counts, Item, Majority, Task};
 use crate::verbalize::{own, prepared};
 
@@ -172,6 +173,9 @@ pub struct Evaluation {
     pub majority: Scores,
     /// What the majority answers.
     pub majority_answer: Option<String>,
+    /// The same with answers of any number of tokens, where the settings ask for it.
+    #[serde(rename = "all_answers", skip_serializing_if = "Option::is_none")]
+    pub all: Option<WholeEvaluation>,
 }
 
 /// Judges a prompt on a split, or the manual template alone.
@@ -194,8 +198,8 @@ pub fn evaluate(task: &Task, prompt: Option<&Prompt>, split: Split) -> Result<Ev
         Some(prompt) if task.settings.verbalizer.is_some() => prompt.verbalizer.clone(),
         _ => task.verbalizer(judged)?,
     };
-    let (items, counts) = task.encode(split, judged, &verbalizer)?;
-    let (train, _) = task.encode(Split::Train, judged, &verbalizer)?;
+    let (items, counts) = examples(task, split, judged, &verbalizer)?;
+    let (train, _) = examples(task, Split::Train, judged, &verbalizer)?;
     let majority = Majority::new(&train);
     let majority_ranks: Vec<usize> = items.iter().map(|item| majority.rank(item.answer)).collect();
 
@@ -203,6 +207,8 @@ pub fn evaluate(task: &Task, prompt: Option<&Prompt>, split: Split) -> Result<Ev
         let lm = prompt.language_model(&task.backbone);
         outcome(lm, prompt.vectors.as_ref(), &items, &verbalizer, batch_size).scores()
     });
+    let words = manual.as_ref().map(|(template, _)| template);
+    let all = answers::evaluate(task, prompt, words, split)?;
     let mut labels = verbalizer.labels().map(ToString::to_string);
     let (mut manual_scores, mut uncalibrated) = (None, None);
     let (mut own_words, mut manual_template) = (None, None);
@@ -241,6 +247,7 @@ pub fn evaluate(task: &Task, prompt: Option<&Prompt>, split: Split) -> Result<Ev
         manual_template,
         majority: Scores::new(&majority_ranks, &vec![0.0; majority_ranks.len()]),
         majority_answer: majority.answer(&verbalizer, &task.backbone.tokenizer),
+        all,
     })
 }
 
@@ -253,13 +260,29 @@ pub fn check(task: &Task) -> Result<(), Error> {
     let verbalizer = task.verbalizer(&template)?;
     let manual = manual_template(task, false)?;
     for &split in &task.settings.eval.splits {
-        let (items, _) = task.encode(split, &template, &verbalizer)?;
+        let (items, _) = examples(task, split, &template, &verbalizer)?;
+        answers::check(task, &template, split)?;
         if let Some((manual, _)) = &manual {
             task.verbalizer(manual)?;
             same_examples(task, split, manual, &items)?;
+            answers::check(task, manual, split)?;
         }
     }
     Ok(())
+}
+
+/// The examples whose answers are judged as tokens. That there are none is no mistake where whole answers
+/// are judged too.
+fn examples(
+    task: &Task,
+    split: Split,
+    template: &ptuning_core::template::BoundTemplate,
+    verbalizer: &Verbalizer,
+) -> Result<(Vec<Item>, Counts), Error> {
+    match task.settings.eval.answers {
+        EvalAnswers::SingleToken => task.encode(split, template, verbalizer),
+        EvalAnswers::All { .. } => task.encode_some(split, template, verbalizer),
+    }
 }
 
 /// The manual template to compare with; when it is all there is to score, the config's own template
@@ -300,7 +323,7 @@ pub(crate) fn same_examples(
         Verbalizer::Words(_) => Verbalizer::Words(OpenVocabulary::whole()),
         labels => labels,
     };
-    let (items, _) = task.encode(split, template, &verbalizer)?;
+    let (items, _) = examples(task, split, template, &verbalizer)?;
     let kept =
         |item: &Item| judged.binary_search_by_key(&item.index, |judged| judged.index).is_ok();
     Ok(items.into_iter().filter(kept).collect())

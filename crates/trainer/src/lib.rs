@@ -6,6 +6,7 @@
 //! compares them. Nothing here prints: a [`progress::Observer`] is told.
 
 pub mod adapt;
+pub mod answers;
 pub mod batches;
 pub mod bench;
 pub mod checkpoint;

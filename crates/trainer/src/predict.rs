@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use ptuning_core::language_model::Tokenize;
 use ptuning_core::prompt_model::answer_logits;
-use ptuning_core::template::{Encoded, Fields};
+use ptuning_core::template::{BoundTemplate, Encoded, Fields};
 use ptuning_core::verbalizer::{Label, LabelWord, LabelWords, Verbalizer};
 use serde::Serialize;
 
@@ -57,13 +57,7 @@ pub fn predict(
     k: usize,
     batch_size: usize,
 ) -> Result<Vec<Prediction>, Error> {
-    let encode = |fields: &Fields| {
-        prompt.template.encode(fields, &backbone.tokenizer).map_err(|source| {
-            let words: Vec<&str> = fields.values().map(String::as_str).collect();
-            Error::Encode { place: format!("input \"{}\"", words.join("\", \"")), source }
-        })
-    };
-    let encoded = inputs.iter().map(encode).collect::<Result<Vec<Encoded>, Error>>()?;
+    let encoded = encode_inputs(backbone, &prompt.template, inputs)?;
     let mut predictions = Vec::with_capacity(inputs.len());
     let template = prompt.template.template();
     for (inputs, encoded) in inputs.chunks(batch_size.max(1)).zip(encoded.chunks(batch_size.max(1)))
@@ -84,6 +78,24 @@ pub fn predict(
         }
     }
     Ok(predictions)
+}
+
+/// Encodes inputs as a template has them.
+///
+/// # Errors
+/// The first input that does not go into it.
+pub(crate) fn encode_inputs(
+    backbone: &Backbone,
+    template: &BoundTemplate,
+    inputs: &[Fields],
+) -> Result<Vec<Encoded>, Error> {
+    let encode = |fields: &Fields| {
+        template.encode(fields, &backbone.tokenizer).map_err(|source| {
+            let words: Vec<&str> = fields.values().map(String::as_str).collect();
+            Error::Encode { place: format!("input \"{}\"", words.join("\", \"")), source }
+        })
+    };
+    inputs.iter().map(encode).collect()
 }
 
 fn answers(backbone: &Backbone, top: Vec<(u32, f32)>) -> Vec<Answer> {

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use backbone::Backbone;
 use backbone::tokenizer::Tokenizer;
+use ptuning_core::answers::AnswerSet;
 use ptuning_core::language_model::Tokenize;
 use ptuning_core::template::{BoundTemplate, Encoded, Template};
 use ptuning_core::verbalizer::{LabelWords, OpenVocabulary, Verbalizer, single_token};
@@ -19,7 +20,7 @@ use crate::settings::{BackboneSettings, Dtype, MemoryMode, Rounding, Settings, S
 pub struct Item {
     /// Its encoding.
     pub encoded: Encoded,
-    /// Vocabulary id of its answer, or the number of its label.
+    /// Vocabulary id of its answer, or the number of its label or of its whole answer.
     pub answer: u32,
     /// Index in the split as it was read.
     pub index: usize,
@@ -109,6 +110,21 @@ impl Task {
         &self.candidates
     }
 
+    /// Everything that may answer, of however many tokens, where this template puts the answer.
+    ///
+    /// # Errors
+    /// A word without tokens.
+    pub fn answer_set(&self, template: &BoundTemplate) -> Result<AnswerSet, Error> {
+        let words: Vec<&str> = match &self.candidates {
+            Candidates::Words(words) => words.iter().map(String::as_str).collect(),
+            // No list holds every sequence of tokens; settings do not ask for it.
+            Candidates::Vocabulary => {
+                self.data.examples().map(|example| example.answer.as_str()).collect()
+            }
+        };
+        Ok(AnswerSet::new(words, template, &self.backbone.tokenizer)?)
+    }
+
     /// Encodes a split.
     ///
     /// # Errors
@@ -119,32 +135,56 @@ impl Task {
         template: &BoundTemplate,
         verbalizer: &Verbalizer,
     ) -> Result<(Vec<Item>, Counts), Error> {
-        let examples = self.data.split(split).ok_or(Error::NoSplit(split))?;
+        self.usable(split, self.encode_some(split, template, verbalizer)?)
+    }
+
+    /// As [`encode`](Self::encode), where it is no error that no example can be used.
+    ///
+    /// # Errors
+    /// A split that is not there, or an example that does not fit.
+    pub fn encode_some(
+        &self,
+        split: Split,
+        template: &BoundTemplate,
+        verbalizer: &Verbalizer,
+    ) -> Result<(Vec<Item>, Counts), Error> {
         let tokenizer = &self.backbone.tokenizer;
-        let mut counts = Counts { read: examples.len(), ..Counts::default() };
-        let mut items = Vec::with_capacity(examples.len());
-        for (index, example) in examples.iter().enumerate() {
-            let answer = match verbalizer {
-                Verbalizer::Labels(labels) => self.label(split, example, labels)?,
-                Verbalizer::Words(words) => {
-                    let Some(answer) = single_token(&example.answer, template, tokenizer) else {
-                        counts.several_tokens += 1;
-                        continue;
-                    };
-                    if !words.contains(answer) {
-                        counts.not_candidate += 1;
-                        continue;
-                    }
-                    answer
-                }
-            };
-            let encoded = template
-                .encode(&example.fields, tokenizer)
-                .map_err(|source| Error::Encode { place: self.place(split, example), source })?;
-            counts.shortened += usize::from(!encoded.shortened.is_empty());
-            items.push(Item { encoded, answer, index });
-        }
-        counts.used = items.len();
+        self.items(split, template, |example, counts| match verbalizer {
+            Verbalizer::Labels(labels) => self.label(split, example, labels).map(Some),
+            Verbalizer::Words(words) => {
+                let answer = single_token(&example.answer, template, tokenizer);
+                counts.several_tokens += usize::from(answer.is_none());
+                let known = answer.filter(|&answer| words.contains(answer));
+                counts.not_candidate += usize::from(answer.is_some() && known.is_none());
+                Ok(known)
+            }
+        })
+    }
+
+    /// Encodes a split for answers of any number of tokens, by their numbers in a set.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
+    pub fn encode_whole(
+        &self,
+        split: Split,
+        template: &BoundTemplate,
+        answers: &AnswerSet,
+    ) -> Result<(Vec<Item>, Counts), Error> {
+        let found = self.items(split, template, |example, counts| {
+            let answer = answers.number(&example.answer);
+            counts.not_candidate += usize::from(answer.is_none());
+            Ok(answer.map(|number| number as u32))
+        })?;
+        self.usable(split, found)
+    }
+
+    /// Refuses to go on with no example.
+    fn usable(
+        &self,
+        split: Split,
+        (items, counts): (Vec<Item>, Counts),
+    ) -> Result<(Vec<Item>, Counts), Error> {
         if items.is_empty() {
             return Err(Error::NoExamples {
                 file: self.settings.data.file(split).map(Path::to_owned).unwrap_or_default(),
@@ -154,6 +194,28 @@ impl Task {
                 not_candidate: counts.not_candidate,
             });
         }
+        Ok((items, counts))
+    }
+
+    /// Encodes the examples of a split for which `answer` gives an answer; it counts the others.
+    fn items(
+        &self,
+        split: Split,
+        template: &BoundTemplate,
+        answer: impl Fn(&Example, &mut Counts) -> Result<Option<u32>, Error>,
+    ) -> Result<(Vec<Item>, Counts), Error> {
+        let examples = self.data.split(split).ok_or(Error::NoSplit(split))?;
+        let mut counts = Counts { read: examples.len(), ..Counts::default() };
+        let mut items = Vec::with_capacity(examples.len());
+        for (index, example) in examples.iter().enumerate() {
+            let Some(answer) = answer(example, &mut counts)? else { continue };
+            let encoded = template
+                .encode(&example.fields, &self.backbone.tokenizer)
+                .map_err(|source| Error::Encode { place: self.place(split, example), source })?;
+            counts.shortened += usize::from(!encoded.shortened.is_empty());
+            items.push(Item { encoded, answer, index });
+        }
+        counts.used = items.len();
         Ok((items, counts))
     }
 
@@ -222,9 +284,14 @@ impl Majority {
         self.ranks.get(&answer).copied().unwrap_or(self.ranks.len())
     }
 
-    /// The most frequent answer.
+    /// The most frequent answer: its vocabulary id or its number.
+    pub fn most_frequent(&self) -> Option<u32> {
+        self.ranks.iter().find(|(_, rank)| **rank == 0).map(|(&answer, _)| answer)
+    }
+
+    /// The most frequent answer, in words.
     pub fn answer(&self, verbalizer: &Verbalizer, tokenizer: &Tokenizer) -> Option<String> {
-        let (&answer, _) = self.ranks.iter().find(|(_, rank)| **rank == 0)?;
+        let answer = self.most_frequent()?;
         match verbalizer {
             Verbalizer::Words(_) => Some(tokenizer.decode(&[answer]).trim().to_owned()),
             Verbalizer::Labels(labels) => {

@@ -123,6 +123,19 @@ fn commented_out_keys_are_valid_when_uncommented() {
 }
 
 #[test]
+fn keys_of_whole_answers_are_valid_together_and_kept() {
+    let path = repository().join("configs/lama.toml");
+    let typed =
+        ["eval.answers=all", "eval.scoring=left-to-right", "eval.length_normalisation=false"];
+    let settings = settings::load(&path, &typed.map(str::to_owned)).unwrap();
+    let toml = settings.to_toml().unwrap();
+    assert!(toml.contains("answers = \"all\"") && toml.contains("scoring = \"left-to-right\""));
+    assert_eq!(settings::from_toml_str(&toml, &path, &[]).unwrap(), settings);
+    let plain = settings::load(&path, &[]).unwrap();
+    assert_eq!(settings::from_toml_str(&plain.to_toml().unwrap(), &path, &[]).unwrap(), plain);
+}
+
+#[test]
 fn every_config_of_the_repository_loads_from_anywhere() {
     let mut names = Vec::new();
     // Some are for data that a user brings: a folder of its files stands for it.

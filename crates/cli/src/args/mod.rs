@@ -1,5 +1,6 @@
 //! The command line.
 
+mod answers;
 mod measure;
 mod search;
 
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use answers::AnswersArgs;
 pub use measure::{BenchArgs, DtypeArg, EncoderArg, EstimateArgs, ShapeArgs, Without};
 pub use search::{LimitArgs, MethodArg, SearchArgs, SensitivityArgs};
 
@@ -210,7 +212,9 @@ pub struct EvalArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  ptune predict checkpoints/runs/lama-p36 Britain Japan\n  \
     cat subjects.txt | ptune predict checkpoints/runs/lama-p36 --format json\n  \
-    ptune predict --prompt lama-p36.safetensors Britain")]
+    ptune predict --prompt lama-p36.safetensors Britain\n  \
+    ptune predict checkpoints/runs/lama-p36 Britain --answers cities.txt\n  \
+    ptune predict checkpoints/runs/lama-p36 Britain --generate --max-tokens 5 --beams 4")]
 pub struct PredictArgs {
     /// Run folder and inputs, or inputs alone with --prompt. Without inputs they are read from
     /// stdin, one per line; a line that is a JSON object gives the fields of a template with
@@ -227,6 +231,8 @@ pub struct PredictArgs {
     /// Answers for each input [default: the config's eval.top_k, or 10].
     #[arg(long, short = 'k', value_parser = clap::value_parser!(u32).range(1..))]
     pub top: Option<u32>,
+    #[command(flatten)]
+    pub whole: AnswersArgs,
     /// How to print the answers.
     #[arg(long, value_enum, default_value = "table")]
     pub format: Format,

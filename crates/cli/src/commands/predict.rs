@@ -1,26 +1,34 @@
 //! `ptune predict`.
 
-use std::io::{BufRead, IsTerminal};
+use std::io::{self, BufRead, IsTerminal};
 use std::path::Path;
 
 use anyhow::Context;
 use backbone::{Backbone, Options};
+use ptuning_core::answers::Scoring;
+use ptuning_core::language_model::Objective;
 use ptuning_core::template::Fields;
+use serde::Serialize;
 use serde_json::Value;
+use trainer::answers::{Generation, rank_answers, write_answers};
+use trainer::data;
 use trainer::export::PromptFile;
 use trainer::predict::predict;
 use trainer::prompt::Prompt;
+use trainer::settings;
 
 use super::open::{self, Fetching};
-use crate::args::{Format, PredictArgs, Which};
+use crate::args::{AnswersArgs, Format, PredictArgs, Which};
 use crate::exit::{Hinted, Outcome};
 use crate::tables;
 
 const DEFAULT_TOP: usize = 10;
 const DEFAULT_BATCH: usize = 64;
+const DEFAULT_TOKENS: usize = 8;
 
 /// Answers inputs from the command line or from stdin.
 pub fn run(args: &PredictArgs) -> anyhow::Result<Outcome> {
+    let answers = args.whole.answers.as_deref().map(listed).transpose()?;
     let fetching = Fetching { offline: args.offline, quiet: true, interrupt: None };
     let (backbone, prompt, top, words) = match &args.prompt {
         Some(file) => {
@@ -43,12 +51,72 @@ pub fn run(args: &PredictArgs) -> anyhow::Result<Outcome> {
     let fields: Vec<&str> = prompt.template.template().fields();
     let inputs = if words.is_empty() { from_stdin(&fields)? } else { from_words(words, &fields)? };
     let top = args.top.map_or(top, |top| top as usize);
-    let predictions = predict(&backbone, &prompt, &inputs, top, DEFAULT_BATCH)?;
-    match args.format {
-        Format::Table => tables::predictions(&predictions)?,
-        Format::Json => tables::json(&predictions)?,
+    if let Some(words) = &answers {
+        let found = rank_answers(&backbone, &prompt, &inputs, words, scoring(&args.whole), top)?;
+        print(args.format, &found, tables::rankings)?;
+    } else if args.whole.generate {
+        let generation = generation(&args.whole, prompt.template.objective())?;
+        let found = write_answers(&backbone, &prompt, &inputs, generation)?;
+        print(args.format, &found, tables::written)?;
+    } else {
+        let found = predict(&backbone, &prompt, &inputs, top, DEFAULT_BATCH)?;
+        print(args.format, &found, tables::predictions)?;
     }
     Ok(Outcome::Done)
+}
+
+/// The answers of a file, before a backbone is waited for.
+fn listed(path: &Path) -> anyhow::Result<Vec<String>> {
+    match settings::neighbour(path) {
+        Some(hint) if !path.exists() => {
+            Err(Hinted { message: format!("--answers {}: no such file", path.display()), hint }
+                .into())
+        }
+        _ => Ok(data::words(path)?),
+    }
+}
+
+fn print<T: Serialize>(
+    format: Format,
+    found: &[T],
+    table: fn(&[T]) -> io::Result<()>,
+) -> io::Result<()> {
+    match format {
+        Format::Table => table(found),
+        Format::Json => tables::json(found),
+    }
+}
+
+fn scoring(args: &AnswersArgs) -> Scoring {
+    Scoring {
+        masked: args.scoring.map(Into::into),
+        normalised: args.length_normalisation,
+        batch_size: DEFAULT_BATCH,
+    }
+}
+
+/// How answers are written; refuses what this kind of model has no use for.
+fn generation(args: &AnswersArgs, objective: Objective) -> anyhow::Result<Generation> {
+    let beams = args.beams.map_or(1, |beams| beams as usize);
+    let (message, hint) = match objective {
+        Objective::Masked if beams > 1 => (
+            format!("--beams {beams}: a masked language model fills masks, one way at a time"),
+            "leave it out; --fill says which mask comes next",
+        ),
+        Objective::Causal if args.fill.is_some() => (
+            "--fill: a causal language model has no masks to fill".to_owned(),
+            "leave it out; --beams says how many answers are kept side by side",
+        ),
+        _ => {
+            return Ok(Generation {
+                beams,
+                max_tokens: args.max_tokens.map_or(DEFAULT_TOKENS, |tokens| tokens as usize),
+                normalised: args.length_normalisation,
+                order: args.fill.map(Into::into).unwrap_or_default(),
+            });
+        }
+    };
+    Err(Hinted { message, hint: hint.to_owned() }.into())
 }
 
 fn from_export(

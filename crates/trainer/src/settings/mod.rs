@@ -11,6 +11,7 @@
 //! This module knows no template, device or backbone: their texts pass through unparsed.
 
 mod adapt;
+mod answers;
 mod backbone;
 mod data;
 mod document;
@@ -136,6 +137,11 @@ pub fn adapt_from_toml_str(
     overrides: &[String],
 ) -> Result<AdaptSettings, SettingsError> {
     resolve(text, path, overrides, false, adapt::settings)
+}
+
+/// The entry of the folder of `path` whose name is nearest, as a hint.
+pub fn neighbour(path: &Path) -> Option<String> {
+    reader::neighbour(path)
 }
 
 /// Every key there is, as `key` or `section.key`.

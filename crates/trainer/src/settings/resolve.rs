@@ -5,6 +5,7 @@ use std::path::Path;
 use ptuning_core::ensemble::Combine;
 
 use super::Settings;
+use super::answers::{answers, single_tokens_alone};
 use super::backbone::backbone;
 use super::data::data;
 use super::document::Node;
@@ -44,6 +45,7 @@ pub(super) fn settings(reader: &mut Reader<'_>) -> Settings {
     let verbalizer = labels_or_words(reader, &data);
     let train = train(reader, true);
     let lm = lm(reader, train.strategy);
+    let single = single_tokens_alone(&data, verbalizer.is_some());
     Settings {
         name: name(reader),
         seed: seed(reader),
@@ -56,7 +58,7 @@ pub(super) fn settings(reader: &mut Reader<'_>) -> Settings {
         prompt_encoder: prompt_encoder(reader),
         lm,
         train,
-        eval: eval(reader, has_test),
+        eval: eval(reader, has_test, single),
         log: LogSettings { every: reader.count("log.every", 1).or_default_to(10) },
     }
 }
@@ -238,7 +240,11 @@ fn schedule(reader: &mut Reader<'_>) -> Schedule {
     }
 }
 
-fn eval(reader: &mut Reader<'_>, has_test: bool) -> EvalSettings {
+fn eval(
+    reader: &mut Reader<'_>,
+    has_test: bool,
+    single: Option<&'static str>,
+) -> EvalSettings {
     let expected = "a list of two templates or more";
     let ensemble = reader.read("eval.ensemble", expected, |node| {
         let template =
@@ -260,6 +266,7 @@ fn eval(reader: &mut Reader<'_>, has_test: bool) -> EvalSettings {
         ensemble: ensemble.or_default_to(Vec::new()),
         top_k: reader.count("eval.top_k", 1).or_default_to(10),
         batch_size: reader.count("eval.batch_size", 1).or_default_to(64),
+        answers: answers(reader, single),
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use ptuning_core::ensemble::Combine;
+use ptuning_core::answers::MaskedScoring;
 use serde::Serialize;
 
 /// `[backbone]`: the frozen language model.
@@ -353,6 +354,25 @@ pub struct EvalSettings {
     pub top_k: usize,
     /// Examples per batch, at least 1.
     pub batch_size: usize,
+    /// Which answers count.
+    #[serde(flatten)]
+    pub answers: EvalAnswers,
+}
+
+/// Which answers count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(tag = "answers", rename_all = "kebab-case")]
+pub enum EvalAnswers {
+    /// Those of one token, as the published protocol has it.
+    SingleToken,
+    /// Those of one token and, apart from them, all, each scored whole.
+    All {
+        /// What a masked model is asked; `None` for what suits the model.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        scoring: Option<MaskedScoring>,
+        /// The mean of log-probabilities over the tokens of an answer, in place of their sum.
+        length_normalisation: bool,
+    },
 }
 
 /// `[log]`: plain progress lines.
