@@ -113,8 +113,14 @@ pub enum Error {
     )]
     LabelWord(#[from] SeveralTokens),
     /// Answers that cannot be scored or written whole.
-    #[error(transparent)]
-    Answers(#[from] AnswersError),
+    #[error("{place}: {source}")]
+    Answers {
+        /// The setting or the argument that asks for them.
+        place: &'static str,
+        /// Why.
+        #[source]
+        source: AnswersError,
+    },
     /// A template that learns nothing was to be trained.
     #[error(
         "template.text: the strategy 'fixed-lm' learns virtual tokens, but the template has none\n\
@@ -338,6 +344,10 @@ pub enum Error {
 }
 
 impl Error {
+    pub(crate) fn answers(place: &'static str) -> impl Fn(AnswersError) -> Self {
+        move |source| Self::Answers { place, source }
+    }
+
     pub(crate) fn io(
         path: &std::path::Path,
         what: &'static str,

@@ -122,7 +122,8 @@ impl Task {
                 self.data.examples().map(|example| example.answer.as_str()).collect()
             }
         };
-        Ok(AnswerSet::new(words, template, &self.backbone.tokenizer)?)
+        AnswerSet::new(words, template, &self.backbone.tokenizer)
+            .map_err(Error::answers("data.candidates"))
     }
 
     /// Encodes a split.

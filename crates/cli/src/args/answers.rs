@@ -48,20 +48,20 @@ pub struct AnswersArgs {
     #[arg(long, value_name = "FILE", group = "whole")]
     pub answers: Option<PathBuf>,
     /// What a masked model is asked for each token of an answer [default: pseudo-likelihood].
-    #[arg(long, value_enum, requires = "answers")]
+    #[arg(long, value_enum, requires = "answers", conflicts_with = "generate")]
     pub scoring: Option<ScoringArg>,
     /// Let the model write answers: until it ends them itself or a line; a masked model with one
     /// mask, two, and so on.
     #[arg(long, group = "whole")]
     pub generate: bool,
     /// Most tokens of a written answer [default: 8].
-    #[arg(long, value_name = "N", requires = "generate", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", requires = "generate", conflicts_with = "answers", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_tokens: Option<u32>,
     /// Answers that a causal model keeps side by side while it writes [default: 1].
-    #[arg(long, value_name = "N", requires = "generate", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", requires = "generate", conflicts_with = "answers", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub beams: Option<u32>,
     /// Which mask a masked model fills next [default: confidence].
-    #[arg(long, value_enum, requires = "generate")]
+    #[arg(long, value_enum, requires = "generate", conflicts_with = "answers")]
     pub fill: Option<FillArg>,
     /// Compare answers by the mean of their tokens' log-probabilities, in place of the sum, which
     /// prefers short ones.

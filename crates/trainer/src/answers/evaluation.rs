@@ -101,7 +101,8 @@ fn scoring(task: &Task) -> Result<Option<Scoring>, Error> {
     };
     let batch_size = task.settings.eval.batch_size;
     let scoring = Scoring { masked: scoring, normalised: length_normalisation, batch_size };
-    scoring.check(task.backbone.model.as_ref())?;
+    let lm = task.backbone.model.as_ref();
+    scoring.check(lm).map_err(Error::answers("eval.scoring"))?;
     Ok(Some(scoring))
 }
 
@@ -111,7 +112,7 @@ fn ready(
     lm: &dyn LanguageModel,
 ) -> Result<(AnswerSet, BoundTemplate), Error> {
     let set = task.answer_set(template)?;
-    let template = with_room_for(&set, template, lm, &task.backbone)?;
+    let template = with_room_for(&set, template, lm, &task.backbone, "eval.answers")?;
     Ok((set, template))
 }
 

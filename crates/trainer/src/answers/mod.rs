@@ -15,14 +15,18 @@ use ptuning_core::template::BoundTemplate;
 
 use crate::error::Error;
 
-/// A template with room for the longest of some answers, which the language model can be asked for.
+/// A template with room for the longest of some answers, which the language model can be asked for;
+/// `place` is what asks for them.
 fn with_room_for(
     answers: &AnswerSet,
     template: &BoundTemplate,
     lm: &dyn LanguageModel,
     backbone: &Backbone,
+    place: &'static str,
 ) -> Result<BoundTemplate, Error> {
-    answers.check(lm, &backbone.tokenizer)?;
-    let max = lm.max_positions();
-    Ok(with_room(template, &backbone.tokenizer, max, answers.longest())?)
+    let (tokenizer, max) = (&backbone.tokenizer, lm.max_positions());
+    answers
+        .check(lm, tokenizer)
+        .and_then(|()| with_room(template, tokenizer, max, answers.longest()))
+        .map_err(Error::answers(place))
 }

@@ -52,9 +52,10 @@ pub fn rank_answers(
 ) -> Result<Vec<Ranking>, Error> {
     let (lm, tokenizer) = (prompt.language_model(backbone), &backbone.tokenizer);
     let words = words.iter().map(String::as_str);
-    let set = AnswerSet::new(words, &prompt.template, tokenizer)?;
-    let template = with_room_for(&set, &prompt.template, lm, backbone)?;
-    scoring.check(lm)?;
+    let place = "--answers";
+    let set = AnswerSet::new(words, &prompt.template, tokenizer).map_err(Error::answers(place))?;
+    let template = with_room_for(&set, &prompt.template, lm, backbone, place)?;
+    scoring.check(lm).map_err(Error::answers("--scoring"))?;
     let scorer = Scorer::new(lm, prompt.vectors.as_ref(), &set, scoring);
     let contexts = encode_inputs(backbone, &template, inputs)?;
     let ranking = |(input, context): (&Fields, &Encoded)| {
@@ -132,18 +133,21 @@ pub fn write_answers(
 ) -> Result<Vec<Written>, Error> {
     let (lm, tokenizer) = (prompt.language_model(backbone), &backbone.tokenizer);
     let Generation { beams, max_tokens, normalised, order } = generation;
-    let template = with_room(&prompt.template, tokenizer, lm.max_positions(), max_tokens)?;
+    let template = with_room(&prompt.template, tokenizer, lm.max_positions(), max_tokens)
+        .map_err(Error::answers("--max-tokens"))?;
     let contexts = encode_inputs(backbone, &template, inputs)?;
     let vectors = prompt.vectors.as_ref();
     let causal = |context: &Encoded| -> Result<Vec<WrittenAnswer>, Error> {
         let options = Beams { beams, max_tokens, normalised };
-        let found = generate(lm, vectors, context, tokenizer, options)?;
+        let found = generate(lm, vectors, context, tokenizer, options)
+            .map_err(Error::answers("--generate"))?;
         Ok(found.into_iter().map(|found| WrittenAnswer::generated(found, tokenizer)).collect())
     };
     let masked = |context: &Encoded| -> Result<Vec<WrittenAnswer>, Error> {
         let mut answers = Vec::with_capacity(max_tokens);
         for places in 1..=max_tokens {
-            let found = fill(lm, vectors, context, tokenizer, places, order, normalised)?;
+            let found = fill(lm, vectors, context, tokenizer, places, order, normalised)
+                .map_err(Error::answers("--generate"))?;
             answers.push(WrittenAnswer::filled(found, tokenizer));
         }
         answers.sort_by(|a, b| b.score.total_cmp(&a.score));

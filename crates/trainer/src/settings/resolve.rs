@@ -240,11 +240,7 @@ fn schedule(reader: &mut Reader<'_>) -> Schedule {
     }
 }
 
-fn eval(
-    reader: &mut Reader<'_>,
-    has_test: bool,
-    single: Option<&'static str>,
-) -> EvalSettings {
+fn eval(reader: &mut Reader<'_>, has_test: bool, single: Option<&'static str>) -> EvalSettings {
     let expected = "a list of two templates or more";
     let ensemble = reader.read("eval.ensemble", expected, |node| {
         let template =
