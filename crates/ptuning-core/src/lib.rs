@@ -20,8 +20,8 @@
 //! One legend everywhere: `batch` examples, `seq` positions, `prompt` virtual tokens, `hidden`
 //! embedding width, `heads`, `head_dim`, `layers`, `vocab` entries, `rows` answer positions.
 
-pub mod ensemble;
 pub mod answers;
+pub mod ensemble;
 pub mod language_model;
 pub mod objective;
 pub mod prompt_encoder;

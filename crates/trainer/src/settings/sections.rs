@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use ptuning_core::ensemble::Combine;
 use ptuning_core::answers::MaskedScoring;
+use ptuning_core::ensemble::Combine;
 use serde::Serialize;
 
 /// `[backbone]`: the frozen language model.
