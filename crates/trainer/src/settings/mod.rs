@@ -139,11 +139,6 @@ pub fn adapt_from_toml_str(
     resolve(text, path, overrides, false, adapt::settings)
 }
 
-/// The entry of the folder of `path` whose name is nearest, as a hint.
-pub fn neighbour(path: &Path) -> Option<String> {
-    reader::neighbour(path)
-}
-
 /// Every key there is, as `key` or `section.key`.
 pub fn keys() -> Vec<&'static str> {
     resolve::keys()
