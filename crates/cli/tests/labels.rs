@@ -181,3 +181,20 @@ fn mistakes_about_labels_are_told() {
     --set data.shots=3: `data.shots` has no effect with answers that are no labels
     ");
 }
+
+#[test]
+fn words_of_several_tokens_are_judged_but_not_trained_with() {
+    let folder = folder();
+    let words = "--set 'verbalizer.labels={ europe = [\"London\", \"Paris of Paris\"], elsewhere = [\"Cairo\"] }'";
+    let line = "eval --config labels.toml --split test --format json";
+    let several = folder.run(&format!("{line} {words}")).json();
+    let one = folder.run(&format!("{line} {}", words.replace(" of Paris", ""))).json();
+    let labels = "europe = London, Paris of Paris; elsewhere = Cairo";
+    assert_eq!(several[0]["labels"], labels);
+    let loss = |judged: &serde_json::Value, row: &str| judged[0][row]["loss"].as_f64().unwrap();
+    assert_ne!(loss(&several, "uncalibrated"), loss(&one, "uncalibrated"));
+    assert_ne!(loss(&several, "manual"), loss(&one, "manual"));
+    let trained = folder.run(&format!("train --config labels.toml {words}"));
+    assert_eq!(trained.code, Some(2), "{trained}");
+    assert!(trained.stderr.contains("is 3 tokens here"), "{trained}");
+}

@@ -90,7 +90,7 @@ fn a_word_of_several_tokens_is_told() {
     let bound = labels("poor").unwrap();
     assert_eq!(bound.to_string(), "good = fine; bad = poor");
     assert_eq!((bound.number("bad"), bound.number("ugly")), (Some(1), None));
-    let error = labels("very poor").unwrap_err();
+    let error = labels("very poor").unwrap().check_single(&words).unwrap_err();
     assert_eq!((error.label.as_str(), error.word.as_str()), ("bad", "very poor"));
     assert!(error.to_string().contains("2 tokens"), "{error}");
 }

@@ -1,6 +1,5 @@
 //! Several templates asked together: each by itself, and what they say as one.
 
-use burn::tensor::Tensor;
 use burn::tensor::activation::log_softmax;
 use ptuning_core::ensemble::{Combine, learned, votes, weighted};
 use ptuning_core::objective::{Scores, ids};
@@ -159,14 +158,18 @@ fn view(
     };
     let (mut items, _) = task.encode(split, template, &verbalizer)?;
     items.truncate(limit);
-    let of = |logits: Tensor<2>| match &verbalizer {
-        Verbalizer::Labels(labels) => labels.label_scores(logits),
-        Verbalizer::Words(_) => log_softmax(logits.select(1, ids(&column, &device)), 1),
+    let of = |batch: &[&Encoded]| match &verbalizer {
+        Verbalizer::Labels(labels) => {
+            labels.aggregated(labels.compared(labels.said(lm, None, batch)))
+        }
+        Verbalizer::Words(_) => {
+            log_softmax(answer_logits(lm, None, batch).select(1, ids(&column, &device)), 1)
+        }
     };
     let mut opinions = Vec::with_capacity(items.len());
     for batch in items.chunks(task.settings.eval.batch_size) {
         let encoded: Vec<&Encoded> = batch.iter().map(|item| &item.encoded).collect();
-        let scores: Vec<f32> = of(answer_logits(lm, None, &encoded)).into_data().iter().collect();
+        let scores: Vec<f32> = of(&encoded).into_data().iter().collect();
         opinions.extend(scores.chunks(words.count).map(<[f32]>::to_vec));
     }
     let number = |item: &Item| match words.labels {

@@ -7,7 +7,7 @@ use ptuning_core::language_model::LanguageModel;
 use ptuning_core::objective::{Scores, cross_entropy, ids, ranks};
 use ptuning_core::prompt_model::answer_logits;
 use ptuning_core::template::{Encoded, Row};
-use ptuning_core::verbalizer::{OpenVocabulary, Verbalizer};
+use ptuning_core::verbalizer::{LabelWords, OpenVocabulary, Verbalizer};
 use serde::Serialize;
 
 use crate::answers::{self, WholeEvaluation};
@@ -67,22 +67,41 @@ pub fn outcomes<const N: usize>(
     let inputs = distinct_inputs(items);
     for batch in inputs.chunks(batch_size.max(1)) {
         let encoded: Vec<&Encoded> = batch.iter().map(|same| &items[same[0]].encoded).collect();
-        let logits = answer_logits(lm, prompt, &encoded);
         // One row for each item: an input that several items ask is repeated here, not computed.
         let rows = (0u32..).zip(batch).flat_map(|(row, same)| same.iter().map(move |_| row));
-        let logits = match batch.iter().all(|same| same.len() == 1) {
-            true => logits,
-            false => logits.select(0, ids(&rows.collect::<Vec<_>>(), &lm.device())),
+        let rows: Vec<u32> = rows.collect();
+        let each = |said: Tensor<2>| match batch.iter().all(|same| same.len() == 1) {
+            true => said,
+            false => said.select(0, ids(&rows, &lm.device())),
         };
         let indices = batch.concat();
+        // What the model says is asked for once: its logits, or the words of several tokens.
+        let mut logits: Option<Tensor<2>> = None;
+        let mut whole: Option<(LabelWords, Tensor<2>)> = None;
         for judge in &mut judges {
-            judge.see(items, &indices, logits.clone());
+            let said = match judge.verbalizer.labels().filter(|labels| labels.longest() > 1) {
+                None => judge.verbalizer.of_logits(
+                    logits.get_or_insert_with(|| each(answer_logits(lm, prompt, &encoded))).clone(),
+                ),
+                Some(labels) => {
+                    let words = labels.uncalibrated();
+                    match &whole {
+                        Some((known, said)) if *known == words => said.clone(),
+                        _ => {
+                            let said = each(labels.said(lm, prompt, &encoded));
+                            whole = Some((words, said.clone()));
+                            said
+                        }
+                    }
+                }
+            };
+            judge.see(items, &indices, said);
         }
     }
     judges.map(|judge| judge.outcome)
 }
 
-/// One verbalizer's view of logits.
+/// One verbalizer's view of what the language model says.
 struct Judge<'a> {
     verbalizer: &'a Verbalizer,
     candidates: Option<Tensor<1, Int>>,
@@ -100,12 +119,12 @@ impl<'a> Judge<'a> {
         Self { verbalizer, candidates, outcome: Outcome { ranks, losses, labels } }
     }
 
-    /// Notes what `logits`, one row for each of `indices`, say.
-    fn see(&mut self, items: &[Item], indices: &[usize], logits: Tensor<2>) {
+    /// Notes what the language model has said, one row for each of `indices`.
+    fn see(&mut self, items: &[Item], indices: &[usize], said: Tensor<2>) {
         let answers: Vec<u32> = indices.iter().map(|&index| items[index].answer).collect();
         let scores = match self.verbalizer {
-            Verbalizer::Words(_) => logits,
-            Verbalizer::Labels(labels) => labels.label_scores(logits),
+            Verbalizer::Words(_) => said,
+            Verbalizer::Labels(labels) => labels.aggregated(labels.compared(said)),
         };
         if let Some((_, predicted, _)) = &mut self.outcome.labels {
             let best = scores.clone().argmax(1).into_data();

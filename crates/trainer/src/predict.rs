@@ -17,7 +17,7 @@ use crate::prompt::Prompt;
 pub struct Answer {
     /// The word, without the space in front.
     pub word: String,
-    /// Its vocabulary id.
+    /// Its vocabulary id, or that of its first token.
     pub id: u32,
     /// Softmax over the candidates.
     pub probability: f32,
@@ -63,14 +63,14 @@ pub fn predict(
     for (inputs, encoded) in inputs.chunks(batch_size.max(1)).zip(encoded.chunks(batch_size.max(1)))
     {
         let encoded: Vec<&Encoded> = encoded.iter().collect();
-        let logits =
-            answer_logits(prompt.language_model(backbone), prompt.vectors.as_ref(), &encoded);
+        let (lm, vectors) = (prompt.language_model(backbone), prompt.vectors.as_ref());
+        let said = prompt.verbalizer.said(lm, vectors, &encoded);
         let found = match &prompt.verbalizer {
             Verbalizer::Words(words) => {
-                let top = rows(logits).into_iter().map(|row| words.top(&row, k));
+                let top = rows(said).into_iter().map(|row| words.top(&row, k));
                 top.map(|top| (answers(backbone, top), Vec::new())).collect()
             }
-            Verbalizer::Labels(labels) => label_answers(labels, logits, k),
+            Verbalizer::Labels(labels) => label_answers(labels, said, k),
         };
         for (input, (answers, labels)) in inputs.iter().zip(found) {
             let filled = template.filled(input);
@@ -110,10 +110,10 @@ fn answers(backbone: &Backbone, top: Vec<(u32, f32)>) -> Vec<Answer> {
 /// For each row, the `k` best words of labels, and all labels.
 fn label_answers(
     labels: &LabelWords,
-    logits: Tensor<2>,
+    said: Tensor<2>,
     k: usize,
 ) -> Vec<(Vec<Answer>, Vec<LabelProbability>)> {
-    let words = labels.word_scores(logits);
+    let words = labels.compared(said);
     let scores = rows(labels.aggregated(words.clone()));
     let row = |(words, scores): (Vec<f32>, Vec<f32>)| {
         let word = |(word, score): (&LabelWord, f32)| Answer {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use backbone::Backbone;
 use backbone::tokenizer::Tokenizer;
-use ptuning_core::answers::AnswerSet;
+use ptuning_core::answers::{AnswerSet, with_room};
 use ptuning_core::language_model::Tokenize;
 use ptuning_core::template::{BoundTemplate, Encoded, Template};
 use ptuning_core::verbalizer::{LabelWords, OpenVocabulary, Verbalizer, single_token};
@@ -71,7 +71,7 @@ impl Task {
     /// # Errors
     /// A template that cannot be parsed, or that asks for what data or model do not have.
     pub fn bind(&self, setting: &'static str, text: &str) -> Result<BoundTemplate, Error> {
-        let template = bind(setting, text, &self.backbone)?;
+        let template = self.with_room(bind(setting, text, &self.backbone)?)?;
         for field in template.template().fields() {
             if !self.settings.data.inputs.contains_key(field) {
                 let names: Vec<String> =
@@ -86,15 +86,32 @@ impl Task {
         Ok(template)
     }
 
+    /// The same template with room for the longest label word.
+    fn with_room(&self, template: BoundTemplate) -> Result<BoundTemplate, Error> {
+        let labels = self.settings.verbalizer.iter().flat_map(|verbalizer| &verbalizer.labels);
+        let Backbone { tokenizer, model, .. } = &self.backbone;
+        let tokens = |word: &String| tokenizer.ids(&template.answer_text(word)).len();
+        match labels.flat_map(|(_, words)| words).map(tokens).max() {
+            Some(longest) if longest > 1 => {
+                with_room(&template, tokenizer, model.max_positions(), longest)
+                    .map_err(Error::answers("verbalizer.labels"))
+            }
+            _ => Ok(template),
+        }
+    }
+
     /// What may answer where this template puts the answer: words, or labels without a prior.
     ///
     /// # Errors
-    /// A label word of several tokens.
+    /// A label word without tokens, or of several where the language model says one.
     pub fn verbalizer(&self, template: &BoundTemplate) -> Result<Verbalizer, Error> {
         let tokenizer = &self.backbone.tokenizer;
         if let Some(settings) = &self.settings.verbalizer {
             let words = &settings.weighted();
             let labels = LabelWords::bind(words, settings.aggregate, template, tokenizer)?;
+            if self.backbone.model.answers_in_one_token() {
+                labels.check_single(tokenizer)?;
+            }
             return Ok(Verbalizer::Labels(labels));
         }
         Ok(Verbalizer::Words(match &self.candidates {

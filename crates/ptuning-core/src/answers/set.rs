@@ -89,6 +89,21 @@ impl AnswerSet {
         template: &BoundTemplate,
         tokenizer: &dyn Tokenize,
     ) -> Result<Self, AnswersError> {
+        let split = |word: &'a str| match tokenizer.ids(&template.answer_text(word)) {
+            tokens if tokens.is_empty() => Err(AnswersError::NoTokens(word.to_owned())),
+            tokens => Ok((word, tokens)),
+        };
+        let words = words.into_iter().map(split).collect::<Result<Vec<_>, _>>()?;
+        if words.is_empty() {
+            return Err(AnswersError::Empty);
+        }
+        Ok(Self::of_tokens(words).0)
+    }
+
+    /// The set of some words with their tokens, of which there are some, and the number of each.
+    pub fn of_tokens<'a>(
+        words: impl IntoIterator<Item = (&'a str, Vec<u32>)>,
+    ) -> (Self, Vec<usize>) {
         let mut set = Self {
             answers: Vec::new(),
             texts: Vec::new(),
@@ -97,11 +112,8 @@ impl AnswerSet {
             nodes: vec![Node::default()],
         };
         let mut at_node: HashMap<usize, usize> = HashMap::new();
-        for word in words {
-            let tokens = tokenizer.ids(&template.answer_text(word));
-            if tokens.is_empty() {
-                return Err(AnswersError::NoTokens(word.to_owned()));
-            }
+        let mut numbers = Vec::new();
+        for (word, tokens) in words {
             let node = tokens.iter().fold(0, |node, &token| set.child(node, token));
             let number = *at_node.entry(node).or_insert_with(|| {
                 set.answers.push(tokens);
@@ -109,11 +121,9 @@ impl AnswerSet {
                 set.answers.len() - 1
             });
             set.numbers.entry(word.to_owned()).or_insert(number);
+            numbers.push(number);
         }
-        if set.answers.is_empty() {
-            return Err(AnswersError::Empty);
-        }
-        Ok(set)
+        (set, numbers)
     }
 
     /// The node behind `node` by `token`, made if it is new.

@@ -7,10 +7,11 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-use super::open_vocabulary::single_token;
-use crate::language_model::Tokenize;
+use crate::answers::{AnswerSet, Scorer, Scoring};
+use crate::language_model::{LanguageModel, Tokenize};
 use crate::objective::{cross_entropy, ids};
-use crate::template::BoundTemplate;
+use crate::prompt_model::answer_logits;
+use crate::template::{BoundTemplate, Encoded};
 
 /// How the words of a label make its score.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,8 +33,11 @@ pub struct LabelWord {
     pub text: String,
     /// Its weight, above 0.
     pub weight: f32,
-    /// Its vocabulary id.
+    /// Its vocabulary id, or that of its first token.
     pub id: u32,
+    /// Its other tokens.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rest: Vec<u32>,
 }
 
 /// A label and the words that stand for it.
@@ -72,7 +76,7 @@ impl LabelWords {
     /// `labels` are names with their words and weights.
     ///
     /// # Errors
-    /// The first word that is not one token.
+    /// The first word without tokens.
     pub fn bind(
         labels: &[(String, Vec<(String, f32)>)],
         aggregate: Aggregate,
@@ -80,13 +84,13 @@ impl LabelWords {
         tokenizer: &dyn Tokenize,
     ) -> Result<Self, SeveralTokens> {
         let word = |label: &str, (text, weight): &(String, f32)| {
-            let id = single_token(text, template, tokenizer).ok_or_else(|| {
-                let ids = tokenizer.ids(&template.answer_text(text));
-                let token = |id: u32| tokenizer.token(id).unwrap_or_else(|| id.to_string());
-                let tokens = ids.into_iter().map(token).collect();
-                SeveralTokens { label: label.to_owned(), word: text.clone(), tokens }
-            })?;
-            Ok(LabelWord { text: text.clone(), weight: *weight, id })
+            let tokens = tokenizer.ids(&template.answer_text(text));
+            match tokens.split_first() {
+                Some((&id, rest)) => {
+                    Ok(LabelWord { text: text.clone(), weight: *weight, id, rest: rest.to_vec() })
+                }
+                None => Err(several_tokens(label, text, &[], tokenizer)),
+            }
         };
         let label = |(name, words): &(String, Vec<(String, f32)>)| {
             let words = words.iter().map(|given| word(name, given)).collect::<Result<_, _>>()?;
@@ -94,6 +98,26 @@ impl LabelWords {
         };
         let labels = labels.iter().map(label).collect::<Result<_, _>>()?;
         Ok(Self { labels, aggregate, prior: Vec::new() })
+    }
+
+    /// Refuses words of several tokens, which are scored whole but not trained with.
+    ///
+    /// # Errors
+    /// The first of them.
+    pub fn check_single(&self, tokenizer: &dyn Tokenize) -> Result<(), SeveralTokens> {
+        let mut words =
+            self.labels.iter().flat_map(|label| label.words.iter().map(move |word| (label, word)));
+        match words.find(|(_, word)| !word.rest.is_empty()) {
+            Some((label, word)) => {
+                Err(several_tokens(&label.name, &word.text, &word.tokens(), tokenizer))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Tokens of the longest word.
+    pub fn longest(&self) -> usize {
+        self.words().map(|word| 1 + word.rest.len()).max().unwrap_or(0)
     }
 
     /// The labels, in the order in which they are numbered.
@@ -116,7 +140,10 @@ impl LabelWords {
         let mut words = self.words();
         let prior = self.prior.is_empty() || self.prior.len() == self.words().count();
         let full = self.labels.iter().all(|label| !label.words.is_empty());
-        prior && full && !self.labels.is_empty() && words.all(|word| (word.id as usize) < vocab)
+        prior
+            && full
+            && !self.labels.is_empty()
+            && words.all(|word| word.tokens().iter().all(|&id| (id as usize) < vocab))
     }
 
     /// Whether a prior is subtracted.
@@ -154,20 +181,67 @@ impl LabelWords {
         Self { prior, ..self }
     }
 
-    /// Log-probability of each word among the words of all labels, the prior taken off.
+    /// What a language model says of each word, before words are compared: its logit, or where a word is
+    /// several tokens the log-probability of each word as a whole.
+    ///
+    /// # Shapes
+    /// - `prompt`: `[prompt, hidden]`, without autodiff
+    /// - `batch`: `rows` encoded examples
+    /// - returns: `[rows, words]`
+    pub fn said(
+        &self,
+        lm: &dyn LanguageModel,
+        prompt: Option<&Tensor<2>>,
+        batch: &[&Encoded],
+    ) -> Tensor<2> {
+        if self.longest() <= 1 {
+            return self.of_logits(answer_logits(lm, prompt, batch));
+        }
+        let words = self.words().map(|word| (word.text.as_str(), word.tokens()));
+        let (set, numbers) = AnswerSet::of_tokens(words);
+        let scoring = Scoring { masked: None, normalised: false, batch_size: batch.len() };
+        let scorer = Scorer::new(lm, prompt, &set, scoring);
+        let row = |context: &&Encoded| {
+            let scores = scorer.scores(context);
+            numbers.iter().map(|&number| scores[number]).collect::<Vec<f32>>()
+        };
+        let scores: Vec<f32> = batch.iter().flat_map(row).collect();
+        Tensor::from_data(TensorData::new(scores, [batch.len(), numbers.len()]), &lm.device())
+    }
+
+    /// What [`said`](Self::said) is where each word is one token.
     ///
     /// # Shapes
     /// - `logits`: `[rows, vocab]`
     /// - returns: `[rows, words]`
-    pub fn word_scores(&self, logits: Tensor<2>) -> Tensor<2> {
-        let device = logits.device();
+    pub fn of_logits(&self, logits: Tensor<2>) -> Tensor<2> {
         let words: Vec<u32> = self.words().map(|word| word.id).collect();
-        let scores = log_softmax(logits.select(1, ids(&words, &device)), 1);
+        let words = ids(&words, &logits.device());
+        logits.select(1, words)
+    }
+
+    /// Log-probability of each word among the words of all labels, the prior taken off.
+    ///
+    /// # Shapes
+    /// - `said`: `[rows, words]`, as of [`said`](Self::said)
+    /// - returns: the same
+    pub fn compared(&self, said: Tensor<2>) -> Tensor<2> {
+        let device = said.device();
+        let scores = log_softmax(said, 1);
         if self.prior.is_empty() {
             return scores;
         }
         let prior = TensorData::new(self.prior.clone(), [1, self.prior.len()]);
         log_softmax(scores - Tensor::from_data(prior, &device), 1)
+    }
+
+    /// [`compared`](Self::compared), of words of one token.
+    ///
+    /// # Shapes
+    /// - `logits`: `[rows, vocab]`
+    /// - returns: `[rows, words]`
+    pub fn word_scores(&self, logits: Tensor<2>) -> Tensor<2> {
+        self.compared(self.of_logits(logits))
     }
 
     /// Log-probability of each label, from the scores of its words.
@@ -232,6 +306,24 @@ impl std::fmt::Display for LabelWords {
         }
         Ok(())
     }
+}
+
+impl LabelWord {
+    /// Its tokens.
+    pub fn tokens(&self) -> Vec<u32> {
+        std::iter::once(self.id).chain(self.rest.iter().copied()).collect()
+    }
+}
+
+fn several_tokens(
+    label: &str,
+    word: &str,
+    tokens: &[u32],
+    tokenizer: &dyn Tokenize,
+) -> SeveralTokens {
+    let token = |&id: &u32| tokenizer.token(id).unwrap_or_else(|| id.to_string());
+    let tokens = tokens.iter().map(token).collect();
+    SeveralTokens { label: label.to_owned(), word: word.to_owned(), tokens }
 }
 
 /// Words of a label that are written out.

@@ -12,6 +12,8 @@ pub use label_words::{Aggregate, Label, LabelWord, LabelWords, SeveralTokens};
 pub use open_vocabulary::{OpenVocabulary, single_token};
 
 use crate::language_model::LanguageModel;
+use crate::prompt_model::answer_logits;
+use crate::template::Encoded;
 
 /// What an answer is: a word, or a label that words stand for.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,6 +60,37 @@ impl Verbalizer {
     /// Whether nothing may answer.
     pub fn is_empty(&self) -> bool {
         self.len() == Some(0)
+    }
+
+    /// What a language model says of every word of the vocabulary, or of each word of labels, at the answer
+    /// of each example.
+    ///
+    /// # Shapes
+    /// - `prompt`: `[prompt, hidden]`, without autodiff
+    /// - `batch`: `rows` encoded examples
+    /// - returns: `[rows, vocab]` or `[rows, words]`
+    pub fn said(
+        &self,
+        lm: &dyn LanguageModel,
+        prompt: Option<&Tensor<2>>,
+        batch: &[&Encoded],
+    ) -> Tensor<2> {
+        match self {
+            Self::Words(_) => answer_logits(lm, prompt, batch),
+            Self::Labels(labels) => labels.said(lm, prompt, batch),
+        }
+    }
+
+    /// What [`said`](Self::said) is where each answer is one token.
+    ///
+    /// # Shapes
+    /// - `logits`: `[rows, vocab]`
+    /// - returns: `[rows, vocab]` or `[rows, words]`
+    pub fn of_logits(&self, logits: Tensor<2>) -> Tensor<2> {
+        match self {
+            Self::Words(_) => logits,
+            Self::Labels(labels) => labels.of_logits(logits),
+        }
     }
 
     /// Cross-entropy of each answer, and what to call `backward` on for the gradient of their sum divided

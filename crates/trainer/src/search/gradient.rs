@@ -20,6 +20,7 @@ use crate::error::Error;
 use crate::evaluate::same_examples;
 use crate::settings::{PromptInit, Split};
 use crate::task::{Item, Task, bind};
+use crate::verbalize::prepared;
 
 /// The word that triggers start from where no other is given, as in the paper's code.
 const START: &str = "the";
@@ -82,6 +83,11 @@ fn begin(
 ) -> Result<(Triggers, Vec<u32>, String), Error> {
     let mut layout = Triggers::new(task, options, judged)?;
     let triggers = layout.start(task);
+    let vectors = task.backbone.model.embed(&triggers);
+    layout.verbalizer = prepared(task, &layout.template, Some(&vectors), layout.verbalizer)?;
+    if let Some(labels) = layout.verbalizer.labels() {
+        labels.check_single(&task.backbone.tokenizer)?;
+    }
     let template = layout.settle(task, &triggers)?;
     Ok((layout, triggers, template))
 }

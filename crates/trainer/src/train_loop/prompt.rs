@@ -53,6 +53,9 @@ impl<'a> TrainLoop<'a> {
         let template = task.bind("template.text", &task.settings.template.text)?;
         check_template(task.settings.train.strategy, template.prompt_len())?;
         let verbalizer = task.verbalizer(&template)?;
+        if let Some(labels) = verbalizer.labels() {
+            labels.check_single(&task.backbone.tokenizer)?;
+        }
         let (train, train_counts) = task.encode(Split::Train, &template, &verbalizer)?;
         let (dev, dev_counts) = task.encode(Split::Dev, &template, &verbalizer)?;
         let encoder_config = encoder_config(task, &template)?;

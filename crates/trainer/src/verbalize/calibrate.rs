@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use ptuning_core::template::{BoundTemplate, Encoded, Fields};
 use ptuning_core::verbalizer::LabelWords;
 
-use super::{of_logits, support};
+use super::{batches, support};
 use crate::error::Error;
 use crate::settings::{Calibration, VerbalizerSettings};
 use crate::task::Task;
@@ -28,7 +28,9 @@ pub fn calibrated(
         }
     };
     let uncalibrated = words.uncalibrated();
-    let scores = of_logits(task, prompt, &inputs, |logits| uncalibrated.word_scores(logits));
+    let scores = batches(task, &inputs, |lm, batch| {
+        uncalibrated.compared(uncalibrated.said(lm, prompt, batch))
+    });
     Ok(words.calibrated(scores))
 }
 

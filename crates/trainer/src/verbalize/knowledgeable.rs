@@ -26,6 +26,8 @@ pub fn expanded(
     (knowledge, words, cutoff): (&Knowledge, usize, f64),
 ) -> Result<LabelWords, Error> {
     let tokenizer = &task.backbone.tokenizer;
+    // Its words' probabilities in the whole vocabulary are what words are refined by.
+    own.check_single(tokenizer)?;
     let mut labels = settings.weighted();
     let counts: Vec<usize> = labels.iter().map(|(_, words)| words.len()).collect();
     let found = related(knowledge, &settings.labels, usize::MAX)?;

@@ -8,6 +8,7 @@ mod knowledgeable;
 
 use burn::tensor::Tensor;
 use burn::tensor::activation::log_softmax;
+use ptuning_core::language_model::LanguageModel;
 use ptuning_core::prompt_model::answer_logits;
 use ptuning_core::template::{BoundTemplate, Encoded};
 use ptuning_core::verbalizer::{LabelWords, Verbalizer};
@@ -80,18 +81,14 @@ fn support(
     Ok(items.into_iter().take(count).map(|item| item.encoded).collect())
 }
 
-/// What `of` makes of the logits at the answers of inputs, `[inputs, …]`.
-fn of_logits(
+/// What `of` makes of inputs, batch by batch, `[inputs, …]`.
+fn batches(
     task: &Task,
-    prompt: Option<&Tensor<2>>,
     inputs: &[Encoded],
-    of: impl Fn(Tensor<2>) -> Tensor<2>,
+    of: impl Fn(&dyn LanguageModel, &[&Encoded]) -> Tensor<2>,
 ) -> Tensor<2> {
     let lm = task.backbone.model.as_ref();
-    let batch = |encoded: &[Encoded]| {
-        let encoded: Vec<&Encoded> = encoded.iter().collect();
-        of(answer_logits(lm, prompt, &encoded))
-    };
+    let batch = |encoded: &[Encoded]| of(lm, &encoded.iter().collect::<Vec<_>>());
     Tensor::cat(inputs.chunks(task.settings.eval.batch_size).map(batch).collect(), 0)
 }
 
@@ -104,8 +101,9 @@ fn vocabulary_probabilities(
 ) -> Vec<Vec<f32>> {
     let ids: Vec<u32> = words.words().map(|word| word.id).collect();
     let ids = ptuning_core::objective::ids(&ids, &task.backbone.model.device());
-    let of = |logits| log_softmax(logits, 1).select(1, ids.clone()).exp();
-    let probabilities = of_logits(task, prompt, inputs, of);
+    let probabilities = batches(task, inputs, |lm, batch| {
+        log_softmax(answer_logits(lm, prompt, batch), 1).select(1, ids.clone()).exp()
+    });
     let [_, count] = probabilities.dims();
     let all: Vec<f32> = probabilities.into_data().iter().collect();
     all.chunks(count.max(1)).map(<[f32]>::to_vec).collect()
