@@ -2,8 +2,10 @@
 """Answers of several tokens by transformers: scored whole, ranked, written.
 
     python scripts/reference/answers.py
+    python scripts/reference/answers.py --smollm2 HF_DIR --bert-tiny FOLDER
 
-Writes crates/trainer/tests/golden/answers.json from tiny models of random weights: {"models": [...]} with
+Writes crates/trainer/tests/golden/answers.json from tiny models of random weights; with the folders of
+real ones (gguf_to_hf.py writes the first), answers_real.json beside it. Each is {"models": [...]}:
 
     {"model", "template", "prompt": virtual tokens in front, from family_curves.py's start(), "answers": [text],
      "tokens": [[id]], "right": [number for each input], "inputs": [text],
@@ -14,24 +16,30 @@ Writes crates/trainer/tests/golden/answers.json from tiny models of random weigh
 
 A sum is over the log-probabilities of an answer's tokens, in nats, every sequence computed by itself. Causal
 answers are written by transformers' generate(), which ends at special tokens and at those with a line break.
+answers_real.json also has "relation": the manual prompt of P36 on the first LIMIT examples of each split, its dev
+split ranked among the answers of all three.
 """
 
 import argparse
 import functools
+import json
 from pathlib import Path
 
 import torch
-from common import golden, number, save_json
+from common import ROOT, golden, number, save_json
 from family_curves import PROMPT, start
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
 
 TINY_ANSWERS = ["London", "Paris", "Rome", "Oslo the", "Paris of Rome", "Paris of Oslo", "Paris of Rome is", "Rome of Paris", "Delhi"]
 TINY = {"inputs": ["Britain", "France", "Italy"], "right": [4, 1, 7], "answers": TINY_ANSWERS, "max_tokens": 4, "beams": [1, 3]}
+REAL_ANSWERS = ["Valletta", "Paris", "New York City", "New York", "Kuala Lumpur", "Buenos Aires", "Port Louis", "Port-au-Prince", "Rome"]
+REAL = {"inputs": ["Malta", "Haiti", "Italy"], "right": [0, 7, 8], "answers": REAL_ANSWERS, "max_tokens": 5, "beams": [1, 4]}
 MODELS = [
     ("tiny_llama", "[h:2] capital of [x] is [z]"),
     ("tiny_gpt2", "[h:2] capital of [x] is [z]"),
     ("tiny_bert", "[h:2] [z] capital [x] is"),
 ]
+LIMIT = 10
 
 
 class Model:
@@ -149,10 +157,41 @@ class Model:
         print(self.name, flush=True)
         return found
 
+    @torch.no_grad()
+    def relation(self, folder: Path, limit: int) -> dict:
+        """Every example of dev among the answers of all splits, the first `limit` of each."""
+        rows = {split: [json.loads(line) for line in open(folder / f"{split}.jsonl", encoding="utf-8")][:limit] for split in ["train", "dev", "test"]}
+        words = list(dict.fromkeys(row["obj_label"] for split in rows.values() for row in split))
+        tokens = [self.answer(word) for word in words]
+        ranks, losses = [], []
+        for row in rows["dev"]:
+            sums = [self.score(row["sub_label"], answer, "left-to-right") for answer in tokens]
+            right = words.index(row["obj_label"])
+            ranks.append(self.rank(sums, tokens, right, False))
+            losses.append(-sums[right])
+        n = len(ranks)
+        print(self.name, folder.name, n, flush=True)
+        return {
+            "relation": folder.name, "template": self.template, "limit": limit, "examples": n, "candidates": len(words),
+            "several_tokens": sum(len(self.answer(row["obj_label"])) > 1 for row in rows["dev"]),
+            "hits1": sum(rank == 0 for rank in ranks), "hits10": sum(rank < 10 for rank in ranks),
+            "mrr": sum(1 / (1 + rank) for rank in ranks) / n, "loss": sum(losses) / n,
+        }  # fmt: skip
+
 
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--smollm2", type=Path, help="Hugging Face folder of SmolLM2-135M")
+    parser.add_argument("--bert-tiny", type=Path, help="Hugging Face folder of bert-tiny")
+    args = parser.parse_args()
     assert PROMPT == 2
+    if args.smollm2 and args.bert_tiny:
+        smollm2 = Model("smollm2-135m", args.smollm2, "The capital of [x] is [z]")
+        bert = Model("bert-tiny", args.bert_tiny, "The capital of [x] is [z] .")
+        models = [smollm2.everything(REAL), bert.everything(REAL)]
+        relation = smollm2.relation(ROOT / "datasets" / "lama" / "P36", LIMIT)
+        save_json(golden("trainer", "answers_real.json"), {"models": models, "relation": relation})
+        return
     models = [Model(name, golden("backbone", name, "config.json").parent, template).everything(TINY) for name, template in MODELS]
     save_json(golden("trainer", "answers.json"), {"models": models})
 

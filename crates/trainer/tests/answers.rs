@@ -1,11 +1,13 @@
 //! Answers of several tokens against transformers: scores, ranks, beams and fillings.
 //!
-//! Golden numbers: `scripts/reference/answers.py`.
+//! Golden numbers: `scripts/reference/answers.py`. Those of real weights are compared when the backbones
+//! have been fetched; with `PTUNE_REQUIRE_REAL=1` their absence is a failure.
 
 mod common;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use backbone::source::fetch::{Located, resolve};
 use backbone::{Backbone, Options};
 use burn::tensor::{Device, Tensor};
 use common::batch::{golden_folder, start};
@@ -15,6 +17,9 @@ use ptuning_core::answers::{
 use ptuning_core::language_model::{LanguageModel, Objective};
 use ptuning_core::template::{BoundTemplate, Encoded, Fields, Template};
 use serde_json::Value;
+use trainer::evaluate::evaluate;
+use trainer::settings::{self, Split};
+use trainer::task::Task;
 
 fn golden(name: &str) -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
@@ -179,4 +184,53 @@ fn tiny_models_score_and_write_as_in_transformers() {
         let options = Options { fused: false, ..Options::default() };
         Case::new(model.clone(), &folder, options).compare_scores();
     }
+}
+
+fn real(name: &str) -> Option<PathBuf> {
+    let located = resolve(name, Path::new("."));
+    if let Ok(Located::Present(path)) = located {
+        return Some(path);
+    }
+    let required = std::env::var_os("PTUNE_REQUIRE_REAL").is_some_and(|value| value == "1");
+    assert!(!required, "PTUNE_REQUIRE_REAL=1, but {name} is not fetched: {located:?}");
+    eprintln!("skipped: {name} is not fetched");
+    None
+}
+
+#[test]
+fn real_models_score_and_write_as_in_transformers() {
+    for model in golden("answers_real.json")["models"].as_array().unwrap() {
+        let Some(path) = real(model["model"].as_str().unwrap()) else { continue };
+        let case = Case::new(model.clone(), &path, Options::default());
+        case.compare_scores();
+        case.compare_written();
+    }
+}
+
+#[test]
+fn every_example_of_a_relation_is_ranked_as_the_reference_ranks_it() {
+    let expected = golden("answers_real.json")["relation"].clone();
+    let Some(path) = real("smollm2-135m") else { return };
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let overrides = [format!("data.limit={}", expected["limit"]), "eval.answers=all".to_owned()];
+    let settings = settings::load(&root.join("configs/lama.toml"), &overrides).unwrap();
+    let manual = settings.eval.manual.clone();
+    assert_eq!(manual.as_deref(), expected["template"].as_str());
+    let backbone = backbone::load(&path, &Device::flex()).unwrap();
+    let task = Task::load(settings, backbone).unwrap();
+    let evaluation = evaluate(&task, None, Split::Dev).unwrap();
+    let all = evaluation.all.unwrap();
+    assert_eq!(all.counts.used, count(&expected["examples"]));
+    assert_eq!(all.candidates, count(&expected["candidates"]));
+    let several = evaluation.counts.read - evaluation.counts.used;
+    assert_eq!(several, count(&expected["several_tokens"]));
+    let scores = all.manual.unwrap();
+    let hits = |share: f64| (share * scores.examples as f64).round() as usize;
+    // Within one example: two answers may score alike to the last bit of a float.
+    for (found, key) in [(scores.precision_at_1, "hits1"), (scores.precision_at_10, "hits10")] {
+        assert!(hits(found).abs_diff(count(&expected[key])) <= 1, "{key}: {}", hits(found));
+    }
+    assert!((scores.mrr - expected["mrr"].as_f64().unwrap()).abs() < 0.01);
+    let loss = expected["loss"].as_f64().unwrap();
+    assert!((scores.loss - loss).abs() < 1e-3, "{} and {loss}", scores.loss);
 }

@@ -80,7 +80,9 @@ pub fn generate(
         // A sum only falls; its mean is highest over as many tokens as there may be.
         let best = open.first().map(|(_, sum)| normalised(*sum, max_tokens, mean));
         let full = kept.len() == beams;
-        if open.is_empty() || full && kept.last().zip(best).is_some_and(|(k, b)| k.score >= b) {
+        let settled = kept.last().zip(best).is_some_and(|(kept, best)| kept.score >= best);
+        // Greedy search ends where its best token ends the answer.
+        if open.is_empty() || full && (settled || beams == 1) {
             open.clear();
             break;
         }
