@@ -1,5 +1,7 @@
 //! Answers of several tokens to new inputs: ranked among given ones, or written by the model.
 
+use std::collections::HashSet;
+
 use backbone::Backbone;
 use ptuning_core::answers::{
     AnswerSet, Beams, FillOrder, Filled, Generated, Scorer, Scoring, fill, generate, with_room,
@@ -139,8 +141,11 @@ pub fn write_answers(
     let vectors = prompt.vectors.as_ref();
     let causal = |context: &Encoded| -> Result<Vec<WrittenAnswer>, Error> {
         let options = Beams { beams, max_tokens, normalised };
-        let found = generate(lm, vectors, context, tokenizer, options)
+        let mut found = generate(lm, vectors, context, tokenizer, options)
             .map_err(Error::answers("--generate"))?;
+        // One answer may end in several ways: the likeliest of them, which stands first, is shown.
+        let mut seen = HashSet::new();
+        found.retain(|found| seen.insert(found.tokens.clone()));
         Ok(found.into_iter().map(|found| WrittenAnswer::generated(found, tokenizer)).collect())
     };
     let masked = |context: &Encoded| -> Result<Vec<WrittenAnswer>, Error> {
