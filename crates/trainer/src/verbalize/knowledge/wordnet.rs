@@ -210,6 +210,23 @@ mod tests {
         assert!(found[1].is_empty() && found[2].is_empty(), "{found:?}");
     }
 
+    /// Where WordNet is installed; with `PTUNE_REQUIRE_REAL=1` its absence is a failure.
+    #[test]
+    fn wordnet_itself_is_read() {
+        let Ok(folder) = super::folder() else {
+            let required = std::env::var_os("PTUNE_REQUIRE_REAL").is_some_and(|asked| asked == "1");
+            assert!(!required, "PTUNE_REQUIRE_REAL=1, but WordNet is not installed");
+            return;
+        };
+        let labels = vec![("positive".to_owned(), vec!["great".to_owned()])];
+        let found = related(&folder, &labels).unwrap().remove(0);
+        assert!(found.len() > 100 && found.iter().all(|word| !word.contains(['_', '('])));
+        let at = |word: &str| found.iter().position(|found| found == word);
+        // In the same sense first, further away later, opposites never.
+        assert!(at("outstanding").unwrap() < at("extraordinary").unwrap(), "{found:?}");
+        assert_eq!(at("great"), None);
+    }
+
     #[test]
     fn a_damaged_database_is_named_with_the_byte() {
         let folder = folder();
