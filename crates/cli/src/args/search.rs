@@ -134,7 +134,7 @@ pub struct SensitivityArgs {
     /// Config file, whose eval.manual chooses the examples.
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
-    /// List of prompts: a template a line, or JSON Lines with the key "template"; LAMA's signs [X] and [Y] do.
+    /// List of prompts: a template a line, or JSON Lines with the key "template"; LAMA's X and Y in brackets do too.
     #[arg(long, value_name = "FILE")]
     pub prompts: PathBuf,
     /// Run whose trained prompt to mark among them.
