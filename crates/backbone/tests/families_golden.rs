@@ -85,14 +85,15 @@ fn batched_equals_single() {
             let backbone = backbone::load_with(&folder(name), &device, options).unwrap();
             let lm = backbone.model.as_ref();
             let embeddings = packed(&golden["embeddings"], &device);
-            let together = values(lm.head(lm.encode(embeddings.clone(), &golden_layout(lm))));
+            let together =
+                values(lm.head(lm.encode(embeddings.clone().into(), &golden_layout(lm))));
             let mut start = 0;
             for (row, length) in LENGTHS.into_iter().enumerate() {
                 let single = embeddings.clone().narrow(0, start, length);
                 start += length;
                 let mut layout = layout(&[length]);
                 layout.answers[0].1 = golden_layout(lm).answers[row].1;
-                let alone = values(lm.head(lm.encode(single, &layout)));
+                let alone = values(lm.head(lm.encode(single.into(), &layout)));
                 let batched = &together[row * 97..(row + 1) * 97];
                 for (a, b) in alone.iter().zip(batched) {
                     assert!((a - b).abs() < 5e-5, "{name}, row {row}: {a} and {b}");
@@ -105,7 +106,7 @@ fn batched_equals_single() {
 /// Logits and the gradient of their weighted sum.
 fn run(lm: &dyn LanguageModel, x: Tensor<2>, layout: &Layout) -> (Vec<f32>, Vec<f32>) {
     let tracked = x.autodiff().require_grad();
-    let logits = lm.head(lm.encode(tracked.clone(), layout));
+    let logits = lm.head(lm.encode(tracked.clone().into(), layout));
     let [rows, vocab] = logits.dims();
     let weights: Vec<f32> = (0..rows * vocab).map(|i| (i as f32 * 0.37).sin()).collect();
     let weights = Tensor::<1>::from_floats(weights.as_slice(), &lm.device());
@@ -121,7 +122,7 @@ fn rows_that_stand_in_front_of_every_example_may_be_shared() {
         let embeddings = packed(&golden(name)["embeddings"], &device);
         // Three rows in front of examples of 2, 1 and 6 rows.
         let (own, answers) = (vec![2, 1, 6], vec![(0, 4), (1, 3), (2, 8)]);
-        let shared = Layout { shared: 3, constant: 0, own, answers };
+        let shared = Layout { shared: 3, own, answers, ..Layout::default() };
         let plain = Layout { shared: 0, own: vec![5, 4, 9], ..shared.clone() };
         let rows = [0, 1, 2, 3, 4, 0, 1, 2, 5, 0, 1, 2, 6, 7, 8, 9, 10, 11];
         let x = embeddings.clone().narrow(0, 0, 12);
@@ -163,7 +164,7 @@ fn answers_may_stand_anywhere_and_several_times() {
         let embeddings = packed(&golden["embeddings"], &device);
         let mut layout = layout(&LENGTHS);
         layout.answers = vec![(0, 2), (0, 6), (3, 0), (3, 11)];
-        let rows = values(lm.head(lm.encode(embeddings, &layout)));
+        let rows = values(lm.head(lm.encode(embeddings.into(), &layout)));
         for (a, b) in rows[97..2 * 97].iter().zip(&logits[..97]) {
             assert!((a - b).abs() < 1e-4);
         }
@@ -185,7 +186,7 @@ fn an_example_may_answer_several_times() {
             let mut layout = golden_layout(lm);
             // The second and the third example are not asked at all.
             layout.answers = vec![(0, 1), (0, 3), (3, 8)];
-            let rows = lm.head(lm.encode(packed(&golden["embeddings"], &device), &layout));
+            let rows = lm.head(lm.encode(packed(&golden["embeddings"], &device).into(), &layout));
             let rows = values(rows);
             for (found, expected) in [(1, 0), (2, 3)] {
                 let expected = &logits[expected * 97..][..97];
@@ -202,7 +203,7 @@ fn a_t5_is_the_same_however_its_config_says_it() {
     let (name, device) = ("tiny_t5_v1_1", Device::flex());
     let scores = |lm: &dyn LanguageModel| {
         let embeddings = packed(&golden(name)["embeddings"], &device);
-        values(lm.head(lm.encode(embeddings, &golden_layout(lm))))
+        values(lm.head(lm.encode(embeddings.into(), &golden_layout(lm))))
     };
     let expected = scores(load(name, &device).model.as_ref());
     let config = std::fs::read(folder(name).join("config.json")).unwrap();

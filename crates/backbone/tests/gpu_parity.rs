@@ -81,7 +81,13 @@ fn matrices_in_few_bits_give_what_the_cpu_gives() {
 
 #[test]
 fn the_prompt_encoder_gives_the_same_vectors_as_on_the_cpu() {
-    let config = EncoderConfig { kind: EncoderKind::Lstm, prompt: 5, hidden: 24, inner: 24 };
+    let config = EncoderConfig {
+        kind: EncoderKind::Lstm,
+        prompt: 5,
+        hidden: 24,
+        inner: 24,
+        prefix_width: None,
+    };
     let vectors = |device: &burn::tensor::Device| -> Vec<f32> {
         let mut init = Initializer::new(3);
         let start = burn::tensor::Tensor::from_data(init.normal([5, 24], 1.0), device);

@@ -45,7 +45,7 @@ fn logits_equal_transformers() {
         assert_eq!(backbone.tokenizer.ids(&prompt.text), prompt.ids, "{}", prompt.text);
         let length = prompt.ids.len();
         let embeddings = lm.embed(&prompt.ids);
-        let logits = values(lm.head(lm.encode(embeddings, &layout(&[length]))));
+        let logits = values(lm.head(lm.encode(embeddings.into(), &layout(&[length]))));
         for &(id, expected) in prompt.top.iter().chain(&prompt.random) {
             worst = worst.max((logits[id] - expected).abs());
         }

@@ -236,7 +236,7 @@ fn names_without_the_base_models_prefix_are_recognised() {
             let backbone = backbone::load(&path, &Device::flex()).unwrap();
             let lm = backbone.model.as_ref();
             let x = embed(lm, &golden(model)["ids"]);
-            values(lm.head(lm.encode(x, &golden_layout(lm))))
+            values(lm.head(lm.encode(x.into(), &golden_layout(lm))))
         });
         assert_eq!(whole, bare, "{model}");
     }

@@ -6,10 +6,13 @@ mod common;
 use std::sync::Arc;
 
 use common::{Model, random};
-use kernels::stack::{Memory, Order, Plan, Stack};
+use kernels::stack::{Gradient, Memory, Order, Plan, Stack};
 
-/// An example batch: rows of an earlier pass, shared rows, own rows of each example, answers.
+/// An example batch: learned keys and values, or rows of an earlier pass; shared rows, own rows of each
+/// example, answers.
+#[derive(Default)]
 struct Batch {
+    learned: usize,
     past: usize,
     prefix: usize,
     own: Vec<usize>,
@@ -18,29 +21,37 @@ struct Batch {
 
 fn batches(causal: bool) -> Vec<Batch> {
     let mut batches = vec![
-        Batch { past: 0, prefix: 0, own: vec![1], answers: vec![(0, 0)] },
+        Batch { own: vec![1], answers: vec![(0, 0)], ..Batch::default() },
         Batch {
-            past: 0,
-            prefix: 0,
             own: vec![5, 2, 9],
             answers: vec![(0, 4), (1, 1), (2, 3), (2, 8)],
+            ..Batch::default()
         },
         // Longer than a block of queries.
-        Batch { past: 0, prefix: 0, own: vec![40], answers: vec![(0, 39)] },
+        Batch { own: vec![40], answers: vec![(0, 39)], ..Batch::default() },
+        Batch { learned: 1, own: vec![1], answers: vec![(0, 1)], ..Batch::default() },
+        Batch { learned: 3, own: vec![4, 1], answers: vec![(0, 4), (1, 3)], ..Batch::default() },
+        Batch {
+            learned: 34,
+            own: vec![1; 21],
+            answers: (0..21).map(|e| (e, 34)).collect(),
+            ..Batch::default()
+        },
     ];
     if causal {
+        let batch = |(learned, past, prefix), own: &[usize], answers: &[(usize, usize)]| {
+            let (own, answers) = (own.to_vec(), answers.to_vec());
+            Batch { learned, past, prefix, own, answers }
+        };
+        let twenty_one: Vec<_> = (0..21).map(|e| (e, 2)).collect();
         batches.extend([
-            Batch { past: 0, prefix: 4, own: vec![3, 1, 6], answers: vec![(0, 6), (1, 4), (2, 9)] },
-            Batch { past: 0, prefix: 37, own: vec![2, 35], answers: vec![(0, 38), (1, 71)] },
-            Batch { past: 3, prefix: 4, own: vec![3, 1], answers: vec![(0, 9), (1, 7)] },
-            Batch { past: 35, prefix: 0, own: vec![2, 3], answers: vec![(0, 35), (1, 37)] },
+            batch((0, 0, 4), &[3, 1, 6], &[(0, 6), (1, 4), (2, 9)]),
+            batch((0, 0, 37), &[2, 35], &[(0, 38), (1, 71)]),
+            batch((0, 3, 4), &[3, 1], &[(0, 9), (1, 7)]),
+            batch((0, 35, 0), &[2, 3], &[(0, 35), (1, 37)]),
             // More examples than there are sums of shared rows.
-            Batch {
-                past: 0,
-                prefix: 2,
-                own: vec![1; 21],
-                answers: (0..21).map(|e| (e, 2)).collect(),
-            },
+            batch((0, 0, 2), &[1; 21], &twenty_one),
+            batch((2, 0, 4), &[3, 1, 6], &[(0, 8), (1, 6), (2, 11)]),
         ]);
     }
     batches
@@ -54,13 +65,15 @@ fn sequence(batch: &Batch, x: &[f64], hidden: usize, index: usize) -> Vec<Vec<f6
     rows.map(|row| x[row * hidden..][..hidden].to_vec()).collect()
 }
 
-/// Answers of a batch, one after the other.
+/// Answers of a batch, one after the other; `x` begins with what is learned.
 fn answers(model: &Model, batch: &Batch, x: &[f64]) -> Vec<f64> {
+    let (learned, x) = x.split_at(batch.learned * model.past_width());
+    let learned: Vec<Vec<f64>> = learned.chunks(model.past_width()).map(<[f64]>::to_vec).collect();
     let mut result = Vec::new();
     for index in 0..batch.own.len() {
-        let y = model.forward(sequence(batch, x, model.hidden, index));
+        let y = model.forward(&learned, sequence(batch, x, model.hidden, index));
         for &(_, position) in batch.answers.iter().filter(|(example, _)| *example == index) {
-            result.extend(&y[position]);
+            result.extend(&y[position - batch.learned]);
         }
     }
     result
@@ -77,10 +90,15 @@ fn assert_close(found: &[f32], expected: &[f64], tolerance: f64, what: &str) {
 
 fn check(model: &Model, stack: &Stack, batch: &Batch, what: &str) {
     let rows = batch.past + batch.prefix + batch.own.iter().sum::<usize>();
-    let x = random(rows * model.hidden, 11);
+    let learned = batch.learned * model.past_width();
+    let x = random(learned + rows * model.hidden, 11);
     let wide: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
-    let (before, x) = x.split_at(batch.past * model.hidden);
-    let past = (batch.past > 0).then(|| Arc::new(stack.past(before)));
+    let (before, x) = x.split_at(learned + batch.past * model.hidden);
+    let past = match batch {
+        Batch { learned: 1.., .. } => Some(Arc::new(stack.learned_past(before))),
+        Batch { past: 1.., .. } => Some(Arc::new(stack.past(before))),
+        _ => None,
+    };
     let plan = Plan::new(past, batch.prefix, &batch.own, &batch.answers).unwrap();
     let expected = answers(model, batch, &wide);
     assert_close(&stack.forward(x, &plan), &expected, 1e-5, what);
@@ -91,27 +109,31 @@ fn check(model: &Model, stack: &Stack, batch: &Batch, what: &str) {
     };
     let (y, tape) = stack.forward_taped(x, &plan, Memory::Tape);
     assert_close(&y, &expected, 1e-5, what);
-    let dx = stack.gradient(&dy, &tape);
+    let all = |Gradient { past, rows }: Gradient| [past, rows].concat();
+    let dx = all(stack.gradient(&dy, &tape));
+    // What an earlier pass computed takes none.
+    let first = wide.len() - dx.len();
+    assert_eq!(first, batch.past * model.hidden, "{what}");
     // Some numbers of every row, one at a time.
     let step = 1e-5;
     let (mut found, mut wanted) = (Vec::new(), Vec::new());
-    for at in (before.len()..wide.len()).step_by(if wide.len() > 400 { 13 } else { 3 }) {
+    for at in (first..wide.len()).step_by(if wide.len() > 400 { 13 } else { 3 }) {
         let shifted = |by: f64| {
             let mut x = wide.clone();
             x[at] += by;
             objective(&x)
         };
-        found.push(dx[at - before.len()]);
+        found.push(dx[at - first]);
         wanted.push((shifted(step) - shifted(-step)) / (2.0 * step));
     }
     assert_close(&found, &wanted, 2e-5, &format!("{what}: gradient"));
 
-    assert_eq!(dx, stack.gradient(&dy, &tape), "{what}: a tape serves twice");
+    assert_eq!(dx, all(stack.gradient(&dy, &tape)), "{what}: a tape serves twice");
     drop(tape);
     // The second pass finds the first one's buffers, whatever they hold.
     let (again, tape) = stack.forward_taped(x, &plan, Memory::Recompute);
     assert_eq!(y, again, "{what}: recompute");
-    assert_eq!(dx, stack.gradient(&dy, &tape), "{what}: recompute");
+    assert_eq!(dx, all(stack.gradient(&dy, &tape)), "{what}: recompute");
 }
 
 #[test]
@@ -130,14 +152,20 @@ fn the_estimate_is_what_a_step_takes() {
         for batch in batches(model.causal) {
             for memory in [Memory::Tape, Memory::Recompute] {
                 let stack = model.stack();
+                let learned = random(batch.learned * model.past_width(), 2);
                 let past = random(batch.past * model.hidden, 2);
-                let past = (batch.past > 0).then(|| Arc::new(model.stack().past(&past)));
+                let past = match batch {
+                    Batch { learned: 1.., .. } => Some(model.stack().learned_past(&learned)),
+                    Batch { past: 1.., .. } => Some(model.stack().past(&past)),
+                    _ => None,
+                };
+                let past = past.map(Arc::new);
                 let plan = Plan::new(past, batch.prefix, &batch.own, &batch.answers).unwrap();
                 let x = random(plan.rows() * model.hidden, 1);
                 let (y, tape) = stack.forward_taped(&x, &plan, memory);
                 let dx = stack.gradient(&y, &tape);
                 drop(tape);
-                let taken = stack.pooled_bytes() + 4 * 2 * (dx.len() + y.len());
+                let taken = stack.pooled_bytes() + 4 * 2 * (dx.rows.len() + y.len());
                 let estimate = stack.shape().step_bytes(stack.layers(), &plan, memory);
                 assert_eq!(taken, estimate, "{memory:?}, {:?}", stack.shape());
             }

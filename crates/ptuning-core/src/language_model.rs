@@ -33,8 +33,11 @@ pub enum Objective {
 /// are computed once, then each example's own. Position `p` of an example is row `p` where `p` is
 /// shared, and one of its own rows after that. The first of the shared rows may be fixed words, which
 /// no training changes: a model may keep what it computed for them from batch to batch.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Layout {
+    /// Learned keys and values in front of every example, which positions are counted on behind; they are
+    /// no rows.
+    pub prefix: usize,
     /// Rows in front of every example.
     pub shared: usize,
     /// How many of those are the same in every batch of a run; no gradient is asked of them.
@@ -61,10 +64,10 @@ impl Layout {
         self.shared + self.own.iter().copied().max().unwrap_or(0)
     }
 
-    /// Position of each row of the batch in its example.
+    /// Position of each row of the batch as the language model counts: behind the prefix.
     pub fn positions(&self) -> impl Iterator<Item = usize> {
         let own = self.own.iter().flat_map(|own| self.shared..self.shared + own);
-        (0..self.shared).chain(own)
+        (0..self.shared).chain(own).map(|position| self.prefix + position)
     }
 
     /// The same examples, each of which answers at all of its own rows.
@@ -84,6 +87,48 @@ impl Layout {
             next - own
         };
         self.own.iter().map(start).collect()
+    }
+}
+
+/// Sizes of a prefix's row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PrefixShape {
+    /// Layers of the language model.
+    pub layers: usize,
+    /// Key heads of each.
+    pub heads: usize,
+    /// Width of a head.
+    pub head_dim: usize,
+}
+
+impl PrefixShape {
+    /// Numbers of a row: keys and values of all layers (`prefix_width` in the legend of shapes).
+    pub fn width(&self) -> usize {
+        2 * self.layers * self.heads * self.head_dim
+    }
+}
+
+/// What goes into a language model's layers.
+#[derive(Debug, Clone)]
+pub struct Inputs {
+    /// `[rows of the batch, hidden]`
+    pub embeddings: Tensor<2>,
+    /// Keys and values in front of every example, `[prefix, prefix_width]`: of each row the first layer's
+    /// key, its value, the second layer's key, …, used as they are (Li & Liang 2021, arXiv:2101.00190; Liu
+    /// et al. 2021, arXiv:2110.07602).
+    pub prefix: Option<Tensor<2>>,
+}
+
+impl Inputs {
+    /// Whether autodiff looks on.
+    pub fn is_autodiff(&self) -> bool {
+        self.embeddings.is_autodiff() || self.prefix.as_ref().is_some_and(Tensor::is_autodiff)
+    }
+}
+
+impl From<Tensor<2>> for Inputs {
+    fn from(embeddings: Tensor<2>) -> Self {
+        Self { embeddings, prefix: None }
     }
 }
 
@@ -120,6 +165,11 @@ pub trait LanguageModel: Send + Sync {
         false
     }
 
+    /// Sizes of a prefix's row ([`Inputs::prefix`]); `None` where no prefix can stand.
+    fn prefix_shape(&self) -> Option<PrefixShape> {
+        None
+    }
+
     /// The table of word embeddings, `[vocab, hidden]`.
     fn word_embeddings(&self) -> Tensor<2>;
 
@@ -133,25 +183,25 @@ pub trait LanguageModel: Send + Sync {
     /// Runs the layers over embeddings and returns the final hidden states of the answer rows.
     ///
     /// # Shapes
-    /// - `embeddings`: `[rows of the batch, hidden]`, as `layout` says
+    /// - `inputs`: as `layout` says
     /// - returns: `[rows, hidden]`, normalised and ready for [`head`](Self::head)
-    fn encode(&self, embeddings: Tensor<2>, layout: &Layout) -> Tensor<2>;
+    fn encode(&self, inputs: Inputs, layout: &Layout) -> Tensor<2>;
 
     /// What `loss` says of [`encode`](Self::encode)'s result: losses, `[rows]`, untracked; and the
-    /// objective, `[1]`, to call `backward` on for the gradient of `embeddings` alone.
+    /// objective, `[1]`, to call `backward` on for the gradient of `inputs` alone.
     ///
     /// A model may keep less than autodiff would and compute its layers once more for the gradient.
     ///
     /// # Shapes
-    /// - `embeddings`: `[rows of the batch, hidden]`, tracked by autodiff
+    /// - `inputs`: as `layout` says, tracked by autodiff
     /// - `loss`: from `[rows, hidden]`, tracked, to losses and objective
     fn loss_through(
         &self,
-        embeddings: Tensor<2>,
+        inputs: Inputs,
         layout: &Layout,
         loss: &mut dyn FnMut(Tensor<2>) -> (Tensor<1>, Tensor<1>),
     ) -> (Tensor<1>, Tensor<1>) {
-        loss(self.encode(embeddings, layout))
+        loss(self.encode(inputs, layout))
     }
 
     /// Scores the vocabulary.

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use crate::language_model::{LanguageModel, Layout};
+use crate::language_model::{Inputs, LanguageModel, Layout};
 use crate::splice::splice;
 use crate::template::{Encoded, Row};
 
@@ -13,7 +13,7 @@ use crate::template::{Encoded, Row};
 /// (`None`, a discrete template) nothing is tracked.
 ///
 /// # Shapes
-/// - `prompt`: `[prompt, hidden]`
+/// - `prompt`: `[prompt, hidden]`, or `[prefix, prefix_width]` for templates with a prefix
 /// - `batch`: `rows` encoded examples
 /// - returns: `[rows, hidden]`
 pub fn answer_states(
@@ -38,8 +38,8 @@ pub fn states_at(
     batch: &[&Encoded],
     places: Vec<(usize, usize)>,
 ) -> Tensor<2> {
-    let (embeddings, layout) = spliced(lm, prompt, batch);
-    lm.encode(embeddings, &Layout { answers: places, ..layout })
+    let (inputs, layout) = spliced(lm, prompt, batch);
+    lm.encode(inputs, &Layout { answers: places, ..layout })
 }
 
 /// What `loss` says of [`answer_states`], by [`LanguageModel::loss_through`]: losses, `[rows]`, and the
@@ -54,23 +54,28 @@ pub fn answer_loss(
     batch: &[&Encoded],
     loss: &mut dyn FnMut(Tensor<2>) -> (Tensor<1>, Tensor<1>),
 ) -> (Tensor<1>, Tensor<1>) {
-    let (embeddings, layout) = spliced(lm, Some(prompt), batch);
-    lm.loss_through(embeddings, &layout, loss)
+    let (inputs, layout) = spliced(lm, Some(prompt), batch);
+    lm.loss_through(inputs, &layout, loss)
 }
 
-/// A batch's embeddings with the prompt's vectors among them.
+/// A batch's embeddings with the prompt's vectors among them, or in front of them in every layer.
 fn spliced(
     lm: &dyn LanguageModel,
     prompt: Option<&Tensor<2>>,
     batch: &[&Encoded],
-) -> (Tensor<2>, Layout) {
+) -> (Inputs, Layout) {
     let (layout, rows) = Encoded::layout(batch, lm.shares_prefix());
     let embeddings = lm.embed(&token_ids(&rows));
-    let embeddings = match prompt {
-        Some(prompt) => splice(embeddings, prompt.clone(), &rows),
-        None => embeddings,
+    let inputs = match prompt {
+        Some(prompt) if layout.prefix > 0 => {
+            let tracked = prompt.is_autodiff();
+            let embeddings = if tracked { embeddings.autodiff() } else { embeddings };
+            Inputs { embeddings, prefix: Some(prompt.clone()) }
+        }
+        Some(prompt) => splice(embeddings, prompt.clone(), &rows).into(),
+        None => embeddings.into(),
     };
-    (embeddings, layout)
+    (inputs, layout)
 }
 
 /// Logits of the vocabulary at the answer of each example: the head on [`answer_states`].

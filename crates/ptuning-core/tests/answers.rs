@@ -170,11 +170,11 @@ impl LanguageModel for Counting<'_> {
     }
     fn encode(
         &self,
-        embeddings: Tensor<2>,
+        inputs: ptuning_core::language_model::Inputs,
         layout: &ptuning_core::language_model::Layout,
     ) -> Tensor<2> {
         self.1.fetch_add(layout.answers.len(), std::sync::atomic::Ordering::Relaxed);
-        self.0.encode(embeddings, layout)
+        self.0.encode(inputs, layout)
     }
     fn head(&self, hidden: Tensor<2>) -> Tensor<2> {
         self.0.head(hidden)

@@ -94,7 +94,7 @@ fn check(case: &str, kind: EncoderKind, parameters: usize) {
     let golden = golden(case);
     let [prompt, hidden] = golden["embedding.weight"].shape().to_vec()[..] else { panic!() };
     let device = Device::flex().autodiff();
-    let config = EncoderConfig { kind, prompt, hidden, inner: hidden };
+    let config = EncoderConfig { kind, prompt, hidden, inner: hidden, prefix_width: None };
     let zeros = Tensor::zeros([prompt, hidden], &Device::flex());
     let encoder = PromptEncoder::new(&config, zeros, &mut Initializer::new(0), &device);
     let mut set = Set(&golden, Vec::new(), 0);

@@ -5,7 +5,7 @@ mod common;
 use common::{Words, fields};
 use ptuning_core::language_model::{Objective, Tokenize};
 use ptuning_core::template::{
-    BindError, BoundTemplate, EncodeError, Part, Row, Template, TemplateErrorKind as Kind,
+    BindError, BoundTemplate, EncodeError, Encoded, Part, Row, Template, TemplateErrorKind as Kind,
 };
 
 fn bind(text: &str, tokenizer: &Words) -> BoundTemplate {
@@ -209,4 +209,39 @@ fn missing_and_empty_fields_are_named() {
     assert!(missing.to_string().contains("'premise'") && missing.to_string().contains("'x'"));
     let empty = bound.encode(&fields(&[("premise", " ")]), &words).unwrap_err();
     assert_eq!(empty, EncodeError::EmptyField { field: "premise".into() });
+}
+
+#[test]
+fn a_prefix_takes_positions_and_no_rows() {
+    let words = Words::causal();
+    let parsed = Template::parse("[prefix:4] The capital of [x] is [z]").unwrap();
+    assert_eq!(parsed.to_string(), "[prefix:4] The capital of [x] is [z]");
+    assert!(parsed.has_virtual_tokens() && parsed.is_prefix_only());
+    let plain = Template::parse(" The capital of [x] is [z]").unwrap();
+    let bind = |template: &Template, room| {
+        BoundTemplate::bind(template.clone(), &words, Objective::Causal, room)
+    };
+    let (bound, plain) = (bind(&parsed, 12).unwrap(), bind(&plain, 12).unwrap());
+    assert_eq!((bound.prompt_len(), plain.prompt_len()), (4, 0));
+    assert_eq!(bound.virtual_tokens()[3].name, "p_3");
+    let example = fields(&[("x", "New South Wales")]);
+    let (found, same) =
+        (bound.encode(&example, &words).unwrap(), plain.encode(&example, &words).unwrap());
+    assert_eq!(
+        (&found.ids, found.answer, found.slots.len(), found.prefix),
+        (&same.ids, same.answer, 0, 4)
+    );
+    // What stands behind it changes as it learns: shared, but never kept.
+    let other = bound.encode(&fields(&[("x", "Japan")]), &words).unwrap();
+    let (layout, _) = Encoded::layout(&[&found, &other], true);
+    assert_eq!((layout.prefix, layout.shared, layout.constant), (4, 3, 0));
+    assert_eq!(layout.positions().next(), Some(4));
+    // Seven rows and four places do not go into ten.
+    let refused = bind(&parsed, 10).unwrap().encode(&example, &words).unwrap_err();
+    assert!(refused.to_string().contains("takes 11 positions"), "{refused}");
+    let refused = bind(&parsed, 7).unwrap_err();
+    assert!(refused.to_string().contains("take 8 positions"), "{refused}");
+    for (wrong, column) in [("[x] [prefix:2] [z]", 5), ("[prefix:2] [prefix:2] [z]", 12)] {
+        assert_eq!(Template::parse(wrong).unwrap_err().column, column, "{wrong}");
+    }
 }

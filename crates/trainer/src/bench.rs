@@ -42,7 +42,13 @@ const PROGRAM: usize = 40 << 20;
 
 impl Shape {
     fn encoder_config(&self, hidden: usize) -> EncoderConfig {
-        EncoderConfig { kind: self.encoder, prompt: self.prompt, hidden, inner: hidden / 2 * 2 }
+        EncoderConfig {
+            kind: self.encoder,
+            prompt: self.prompt,
+            hidden,
+            inner: hidden / 2 * 2,
+            prefix_width: None,
+        }
     }
 
     /// Bytes at the peak of a training step on the CPU, fused, part by part.
@@ -90,7 +96,14 @@ pub fn bench(lm: &dyn LanguageModel, settings: &TrainSettings, shape: Shape) -> 
         let input = TextSpan { part: Part::Input("x".to_owned()), positions: 0..shape.length };
         Item {
             answer: ids[answer],
-            encoded: Encoded { ids, slots, text: vec![input], answer, shortened: Vec::new() },
+            encoded: Encoded {
+                ids,
+                slots,
+                text: vec![input],
+                answer,
+                prefix: 0,
+                shortened: Vec::new(),
+            },
             index,
         }
     };

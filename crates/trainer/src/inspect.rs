@@ -86,9 +86,10 @@ pub fn encoding(
     Ok(encoded.ids.iter().enumerate().map(describe).collect())
 }
 
-/// The `k` words nearest to each learned vector.
+/// The `k` words nearest to each learned vector; none to a prefix, whose keys and values are no words'.
 pub fn nearest_words(backbone: &Backbone, prompt: &Prompt, k: usize) -> Vec<VirtualTokenReport> {
-    let Some(vectors) = &prompt.vectors else {
+    let vectors = prompt.vectors.as_ref().filter(|_| prompt.template.template().prefix() == 0);
+    let Some(vectors) = vectors else {
         return Vec::new();
     };
     let table = backbone.model.word_embeddings();

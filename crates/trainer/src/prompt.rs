@@ -22,7 +22,8 @@ use crate::task::bind;
 pub struct Prompt {
     /// The template, bound to the backbone.
     pub template: BoundTemplate,
-    /// h_0 … h_m, `[prompt, hidden]`, without autodiff; `None` for a template of plain words.
+    /// h_0 … h_m, `[prompt, hidden]`, or a prefix, `[prefix, prefix_width]`; without autodiff. `None` for a
+    /// template of plain words.
     pub vectors: Option<Tensor<2>>,
     /// What may answer.
     pub verbalizer: Verbalizer,
@@ -53,8 +54,10 @@ impl Prompt {
         check_backbone(&checkpoint.header, backbone, file)?;
         let template = bind("the checkpoint's template", &checkpoint.header.template, backbone)?;
         let config = &checkpoint.header.encoder;
-        let expected = vec![template.prompt_len(), backbone.model.hidden_size()];
-        let found = vec![config.prompt, config.hidden];
+        let hidden = backbone.model.hidden_size();
+        let width = prefix_width(&template, backbone).unwrap_or(hidden);
+        let expected = vec![template.prompt_len(), hidden, width];
+        let found = vec![config.prompt, config.hidden, config.width()];
         if found != expected {
             let name = "embedding".to_owned();
             return Err(CheckpointError::Parameter { name, expected, found: Some(found) }.into());
@@ -71,11 +74,17 @@ impl Prompt {
         if config.prompt == 0 {
             return Ok(Self { vectors: None, template, verbalizer, lm });
         }
-        let zeros = Tensor::zeros([config.prompt, config.hidden], &device);
+        let zeros = Tensor::zeros(config.start_shape(), &device);
         let encoder = PromptEncoder::new(config, zeros, &mut Initializer::new(0), &device);
         let encoder = parameters::with_values(encoder, &checkpoint.encoder)?;
         Ok(Self { vectors: Some(encoder.forward()), template, verbalizer, lm })
     }
+}
+
+/// Numbers of a prefix's row, where a template has one.
+pub(crate) fn prefix_width(template: &BoundTemplate, backbone: &Backbone) -> Option<usize> {
+    let has_one = template.template().prefix() > 0;
+    backbone.model.prefix_shape().filter(|_| has_one).map(|shape| shape.width())
 }
 
 /// Refuses a checkpoint that was trained on another backbone.

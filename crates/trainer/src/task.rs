@@ -273,6 +273,9 @@ pub fn bind(
     let template = Template::parse(text)
         .map_err(|source| Error::Template { setting, source: Box::new(source) })?;
     let model = &backbone.model;
+    if template.prefix() > 0 && model.prefix_shape().is_none() {
+        return Err(Error::NoPrefix { setting });
+    }
     BoundTemplate::bind(template, &backbone.tokenizer, model.objective(), model.max_positions())
         .map_err(|source| Error::Bind { setting, source })
 }

@@ -221,9 +221,12 @@ fn the_folder_that_comes_out_is_a_backbone() {
         let text = "paris is the capital";
         assert_eq!(backbone.tokenizer.ids(text), start.tokenizer.ids(text));
         assert_eq!(backbone.tokenizer.special(), start.tokenizer.special());
-        let layout = Layout { shared: 0, constant: 0, own: vec![4], answers: vec![(0, 3)] };
+        let layout = Layout { own: vec![4], answers: vec![(0, 3)], ..Layout::default() };
         let logits = |lm: &dyn LanguageModel| -> Vec<f32> {
-            lm.head(lm.encode(lm.embed(&[5, 9, 11, 7]), &layout)).into_data().iter().collect()
+            lm.head(lm.encode(lm.embed(&[5, 9, 11, 7]).into(), &layout))
+                .into_data()
+                .iter()
+                .collect()
         };
         let (found, expected) =
             (logits(backbone.model.as_ref()), logits(&adaptation.model().frozen().unwrap()));

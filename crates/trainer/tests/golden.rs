@@ -76,7 +76,13 @@ fn ten_losses_equal_pytorch() {
     let start = renamed(read_tensors(&start).unwrap().0);
     let backbone = backbone::load(&common::tiny_llama(), &Device::flex()).unwrap();
     let (prompt, hidden) = (golden["n"].as_u64().unwrap() as usize, 24);
-    let config = EncoderConfig { kind: EncoderKind::Lstm, prompt, hidden, inner: hidden };
+    let config = EncoderConfig {
+        kind: EncoderKind::Lstm,
+        prompt,
+        hidden,
+        inner: hidden,
+        prefix_width: None,
+    };
     let runs = golden["runs"].as_array().unwrap();
     assert!(runs.len() >= 2);
     for run in runs {
@@ -110,7 +116,7 @@ fn item(row: &Value) -> Item {
     let slots = row["slots"].as_array().unwrap().iter().map(slot).collect();
     let answer = ids.len() - 1;
     Item {
-        encoded: Encoded { ids, slots, text: Vec::new(), answer, shortened: Vec::new() },
+        encoded: Encoded { ids, slots, text: Vec::new(), answer, prefix: 0, shortened: Vec::new() },
         answer: row["label"].as_u64().unwrap() as u32,
         index: 0,
     }

@@ -292,6 +292,7 @@ fn peft_takes_leading_virtual_tokens_only() {
         serde_json::from_slice(&std::fs::read(out.join("adapter_config.json")).unwrap()).unwrap();
     assert_eq!(config["num_virtual_tokens"], 5);
     assert_eq!(config["token_dim"], 24);
+    assert_eq!(config["peft_type"], "PROMPT_TUNING");
 }
 
 #[test]

@@ -14,7 +14,8 @@ pub struct Mask {
 }
 
 impl Mask {
-    /// What a position of `seq` sees: itself and what stands before it (causal), or every real one.
+    /// What a position of `seq` behind the layout's prefix sees: itself and what stands before it (causal),
+    /// or every real one.
     ///
     /// Batches are padded on the right, so for a causal model padding is never before a real token
     /// and needs no mask of its own. Each of the `group` query heads that share a key head has its
@@ -30,21 +31,24 @@ impl Mask {
         let far = move |query: usize, key: usize| {
             window.is_some_and(|window| query.abs_diff(key) > window)
         };
-        let lengths: Vec<usize> = layout.own.iter().map(|own| layout.shared + own).collect();
+        let prefix = layout.prefix;
+        let keys = prefix + seq;
+        let queries = || (0..group * seq).map(move |row| prefix + row % seq);
+        let lengths = layout.own.iter().map(|own| prefix + layout.shared + own);
         let (examples, hidden): (usize, Vec<bool>) = if causal {
-            let row = |row: usize| (0..seq).map(move |key| key > row % seq || far(row % seq, key));
-            (1, (0..group * seq).flat_map(row).collect())
+            let row = |query: usize| (0..keys).map(move |key| key > query || far(query, key));
+            (1, queries().flat_map(row).collect())
         } else {
-            let row = |length: usize, row: usize| {
-                (0..seq).map(move |key| key >= length || row < length && far(row, key))
+            let row = |length: usize, query: usize| {
+                (0..keys).map(move |key| key >= length || query < length && far(query, key))
             };
-            let rows = |length| (0..group * seq).flat_map(move |at| row(length, at % seq));
-            (batch, lengths.into_iter().flat_map(rows).collect())
+            let rows = |length| queries().flat_map(move |query| row(length, query));
+            (batch, lengths.flat_map(rows).collect())
         };
         if !hidden.contains(&true) {
             return Self { hidden: None };
         }
-        let hidden = TensorData::new(hidden, [examples, 1, group * seq, seq]);
+        let hidden = TensorData::new(hidden, [examples, 1, group * seq, keys]);
         Self { hidden: Some(Tensor::from_data(hidden, device)) }
     }
 

@@ -1,10 +1,12 @@
 //! Rotary position embedding in the rotate-half form (Su et al. 2021, arXiv:2104.09864, as laid
 //! out by Llama): dimension `i` turns with one half of the turning dimensions further on.
 
+use std::ops::Range;
+
 use burn::tensor::{Device, Tensor, TensorData};
 use kernels::rotary::Rope;
 
-/// Angles for positions 0 … seq − 1.
+/// Angles for some positions.
 #[derive(Debug, Clone)]
 pub struct Rotary {
     /// `[1, seq, 1, frequencies]`
@@ -15,10 +17,11 @@ pub struct Rotary {
 
 impl Rotary {
     /// Angles by a rope's frequencies.
-    pub fn new(seq: usize, rope: &Rope, device: &Device) -> Self {
+    pub fn new(positions: Range<usize>, rope: &Rope, device: &Device) -> Self {
         let frequencies = &rope.frequencies;
         let angles = |position| frequencies.iter().map(move |x| position as f64 * x);
-        let angles: Vec<f64> = (0..seq).flat_map(angles).collect();
+        let seq = positions.len();
+        let angles: Vec<f64> = positions.flat_map(angles).collect();
         let table = |f: fn(f64) -> f64| {
             let values: Vec<f32> = angles.iter().map(|&angle| f(angle) as f32).collect();
             Tensor::from_data(TensorData::new(values, [1, seq, 1, frequencies.len()]), device)

@@ -14,7 +14,8 @@ use kernels::stack::Shape;
 use ptuning_core::language_model::Layout;
 use ptuning_core::objective::ids;
 
-use super::tensors::{Norm, activate, attention_dtype, bucket, padded_rows};
+use super::norm::Norm;
+use super::tensors::{activate, attention_dtype, bucket, padded_rows};
 use super::{CrossRecipe, DecoderRecipe, LayerRecipe, LinearRecipe, Table};
 use crate::error::LoadError;
 use crate::layers::{Loader, Mask, PositionBias, attention};
@@ -210,8 +211,7 @@ impl Decoder {
         let project = |table: &Table| self.heads(table.scores(normed.clone()), batch);
         let (queries, keys) = (project(&layer.own.query), project(&layer.own.key));
         let values = project(&layer.own.value);
-        let own =
-            Layout { shared: 0, constant: 0, own: vec![self.steps; batch], answers: Vec::new() };
+        let own = Layout { own: vec![self.steps; batch], ..Layout::default() };
         let mask = Mask::new(&own, self.steps, (true, None), 1, &device);
         let bias = layer.position_bias.as_ref();
         let bias = bias.map(|bias| bias.forward(self.steps, self.shape.heads));

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use ptuning_core::language_model::Layout;
 use ptuning_core::objective::ids;
 
-use super::tensors::Norm;
+use super::norm::Norm;
 use super::{Description, InputRecipe, PositionRecipe};
 use crate::error::LoadError;
 use crate::layers::Loader;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use burn::tensor::{Device, Tensor};
-use ptuning_core::language_model::{LanguageModel, Layout, Objective};
+use ptuning_core::language_model::{Inputs, LanguageModel, Layout, Objective, PrefixShape};
 
 use super::{Decoder, Description, Input, Options, Table, Transform, Transformer};
 use crate::error::LoadError;
@@ -74,15 +74,16 @@ impl TransformerLm {
 
 impl TransformerLm {
     /// From word embeddings to the first layer.
-    fn input(&self, embeddings: Tensor<2>, layout: &Layout) -> Tensor<2> {
+    fn input(&self, Inputs { embeddings, prefix }: Inputs, layout: &Layout) -> Inputs {
         let x = match &self.input {
             Some(input) => input.forward(embeddings, layout),
             None => embeddings,
         };
-        match &self.project {
+        let embeddings = match &self.project {
             Some(project) => project.scores(x),
             None => x,
-        }
+        };
+        Inputs { embeddings, prefix }
     }
 
     /// The layout with the rows of the layers that are looked at: a decoder looks at every row, not at
@@ -143,6 +144,11 @@ impl LanguageModel for TransformerLm {
         self.decoder.is_some()
     }
 
+    fn prefix_shape(&self) -> Option<PrefixShape> {
+        // A decoder's layers would need their own.
+        self.decoder.is_none().then(|| self.transformer.prefix_shape())
+    }
+
     fn word_embeddings(&self) -> Tensor<2> {
         scaled(self.embeddings.all(), self.scale)
     }
@@ -151,20 +157,20 @@ impl LanguageModel for TransformerLm {
         scaled(self.embeddings.rows(ids), self.scale)
     }
 
-    fn encode(&self, embeddings: Tensor<2>, layout: &Layout) -> Tensor<2> {
-        let x = self.input(embeddings, layout);
-        self.answer(self.transformer.forward(x, &self.read(layout)), layout)
+    fn encode(&self, inputs: Inputs, layout: &Layout) -> Tensor<2> {
+        let inputs = self.input(inputs, layout);
+        self.answer(self.transformer.forward(inputs, &self.read(layout)), layout)
     }
 
     fn loss_through(
         &self,
-        embeddings: Tensor<2>,
+        inputs: Inputs,
         layout: &Layout,
         loss: &mut dyn FnMut(Tensor<2>) -> (Tensor<1>, Tensor<1>),
     ) -> (Tensor<1>, Tensor<1>) {
-        let x = self.input(embeddings, layout);
+        let inputs = self.input(inputs, layout);
         let loss = &mut |x| loss(self.answer(x, layout));
-        self.transformer.loss_through(x, &self.read(layout), loss)
+        self.transformer.loss_through(inputs, &self.read(layout), loss)
     }
 
     fn head(&self, hidden: Tensor<2>) -> Tensor<2> {

@@ -10,6 +10,7 @@ mod input;
 mod language_model;
 #[cfg(feature = "flex")]
 mod matrix;
+mod norm;
 mod norm_recipe;
 #[cfg(feature = "flex")]
 mod packed;
@@ -25,7 +26,7 @@ mod transform;
 
 use burn::tensor::{FloatDType, Tensor};
 pub use kernels::stack::Memory;
-use ptuning_core::language_model::Layout;
+use ptuning_core::language_model::{Inputs, Layout, PrefixShape};
 
 use decoder::Decoder;
 use input::Input;
@@ -162,24 +163,34 @@ impl Transformer {
         }
     }
 
+    /// Sizes of a prefix's row.
+    pub fn prefix_shape(&self) -> PrefixShape {
+        let (layers, shape) = match &self.layers {
+            #[cfg(feature = "flex")]
+            Layers::Packed(layers) => layers.sizes(),
+            Layers::Tensors(layers) => layers.sizes(),
+        };
+        PrefixShape { layers, heads: shape.kv_heads, head_dim: shape.head_dim }
+    }
+
     /// Final hidden states of the answer rows.
     ///
     /// # Shapes
-    /// - `x`: `[rows of the batch, hidden]`, as `layout` says
+    /// - `inputs`: as `layout` says
     /// - returns: `[rows, hidden]`
-    pub fn forward(&self, x: Tensor<2>, layout: &Layout) -> Tensor<2> {
+    pub fn forward(&self, inputs: Inputs, layout: &Layout) -> Tensor<2> {
         match &self.layers {
             #[cfg(feature = "flex")]
-            Layers::Packed(layers) => layers.forward(x, layout, &self.options),
-            Layers::Tensors(layers) => layers.forward(x, layout, &self.options),
+            Layers::Packed(layers) => layers.forward(inputs, layout, &self.options),
+            Layers::Tensors(layers) => layers.forward(inputs, layout, &self.options),
         }
     }
 
     /// What `loss` says of [`forward`](Self::forward)'s result, and what to call `backward` on for the
-    /// gradient of `x`.
+    /// gradient of `inputs`.
     pub fn loss_through(
         &self,
-        x: Tensor<2>,
+        inputs: Inputs,
         layout: &Layout,
         loss: &mut dyn FnMut(Tensor<2>) -> (Tensor<1>, Tensor<1>),
     ) -> (Tensor<1>, Tensor<1>) {
@@ -187,10 +198,10 @@ impl Transformer {
         // Autodiff would keep every matrix that a product expanded from few bits.
         let again = memory == Memory::Recompute || rounding != Rounding::None;
         match &self.layers {
-            Layers::Tensors(layers) if again && x.is_autodiff() => {
-                layers.loss_through(x, layout, &self.options, loss)
+            Layers::Tensors(layers) if again && inputs.is_autodiff() => {
+                layers.loss_through(inputs, layout, &self.options, loss)
             }
-            _ => loss(self.forward(x, layout)),
+            _ => loss(self.forward(inputs, layout)),
         }
     }
 }

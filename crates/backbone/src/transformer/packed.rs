@@ -4,8 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::tensor::Tensor;
 use kernels::norm::Norm;
-use kernels::stack::{FeedForward, Layer, Linear, Memory, Past, Plan, Shape, Stack, Tape};
-use ptuning_core::language_model::Layout;
+use kernels::stack::{
+    FeedForward, Gradient, Layer, Linear, Memory, Past, Plan, Shape, Stack, Tape,
+};
+use ptuning_core::language_model::{Inputs, Layout};
 use rayon::prelude::*;
 
 use super::norm_recipe::{bias, gain};
@@ -48,8 +50,22 @@ impl Layers {
         self.0.stack.shape().causal
     }
 
-    pub fn forward(&self, x: Tensor<2>, layout: &Layout, options: &Options) -> Tensor<2> {
+    /// Number of layers, and what they share.
+    pub fn sizes(&self) -> (usize, &Shape) {
+        (self.0.stack.layers(), self.0.stack.shape())
+    }
+
+    pub fn forward(&self, inputs: Inputs, layout: &Layout, options: &Options) -> Tensor<2> {
         let mut layout = layout.clone();
+        let x = match inputs.prefix {
+            // One operation has one input: the prefix's numbers, then the rows'.
+            Some(prefix) => {
+                let flat =
+                    |x: Tensor<2>| x.clone().reshape([1, x.dims().iter().product::<usize>()]);
+                Tensor::cat(vec![flat(prefix), flat(inputs.embeddings)], 1)
+            }
+            None => inputs.embeddings,
+        };
         if options.answer_rows {
             return apply(x, Arc::new(Forward::new(self, layout, options.memory)));
         }
@@ -146,9 +162,18 @@ impl Forward {
 
     /// The batch as the stack takes it, and its rows without those whose keys and values are kept.
     fn plan<'x>(&self, x: &'x [f32]) -> (Plan, &'x [f32]) {
-        let Layout { shared, constant, own, answers } = &self.layout;
-        let (fixed, x) = x.split_at(constant * self.layers.0.stack.shape().hidden);
-        match Plan::new(self.layers.past(fixed), shared - constant, own, answers) {
+        let Layout { prefix, shared, constant, own, answers } = &self.layout;
+        let stack = &self.layers.0.stack;
+        let (learned, x) = x.split_at(prefix * stack.past_width());
+        // What stands behind a prefix changes with it.
+        let constant = if *prefix > 0 { 0 } else { *constant };
+        let (fixed, x) = x.split_at(constant * stack.shape().hidden);
+        let past = match prefix {
+            0 => self.layers.past(fixed),
+            _ => Some(Arc::new(stack.learned_past(learned))),
+        };
+        let answers = answers.iter().map(|&(example, position)| (example, prefix + position));
+        match Plan::new(past, shared - constant, own, &answers.collect::<Vec<_>>()) {
             Ok(plan) => (plan, x),
             // A layout is made by `Encoded::layout` or by a caller who read its documentation.
             Err(error) => panic!("{error}: {:?}", self.layout),
@@ -168,8 +193,11 @@ impl Function for Forward {
 
     fn taped(&self, x: &[f32]) -> (Vec<f32>, Arc<dyn Pullback>) {
         let (plan, rest) = self.plan(x);
-        let (y, tape) = self.layers.0.stack.forward_taped(rest, &plan, self.memory);
-        (y, Arc::new(Back { layers: self.layers.clone(), fixed: x.len() - rest.len(), tape }))
+        let stack = &self.layers.0.stack;
+        let (y, tape) = stack.forward_taped(rest, &plan, self.memory);
+        let learned = plan.learned() * stack.past_width();
+        let fixed = x.len() - rest.len() - learned;
+        (y, Arc::new(Back { layers: self.layers.clone(), fixed, tape }))
     }
 }
 
@@ -188,10 +216,12 @@ impl std::fmt::Debug for Back {
 
 impl Pullback for Back {
     fn gradient(&self, dy: &[f32]) -> Vec<f32> {
-        let mut dx = self.layers.0.stack.gradient(dy, &self.tape);
-        if self.fixed > 0 {
-            dx.splice(0..0, std::iter::repeat_n(0.0, self.fixed));
+        let Gradient { rows, past: mut dx } = self.layers.0.stack.gradient(dy, &self.tape);
+        if self.fixed == 0 && dx.is_empty() {
+            return rows;
         }
+        dx.extend(std::iter::repeat_n(0.0, self.fixed));
+        dx.extend(rows);
         dx
     }
 }

@@ -6,13 +6,13 @@ use burn::tensor::activation::{relu, silu};
 use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData};
 use kernels::activation::Activation;
 use kernels::stack::{Order, Shape};
-use ptuning_core::language_model::Layout;
+use ptuning_core::language_model::{Inputs, Layout};
 
-use super::norm_recipe::{bias, gain};
-use super::{LayerRecipe, LinearRecipe, NormKind, NormRecipe, Options, PositionBiasRecipe, Recipe};
+use super::norm::Norm;
+use super::{LayerRecipe, LinearRecipe, NormRecipe, Options, PositionBiasRecipe, Recipe};
 use crate::device::is_cpu;
 use crate::error::LoadError;
-use crate::layers::{LayerNorm, Linear, Loader, Mask, PositionBias, RmsNorm, Rotary, attention};
+use crate::layers::{Linear, Loader, Mask, PositionBias, Rotary, attention};
 
 /// A stack of layers as tensors.
 #[derive(Debug, Clone)]
@@ -40,14 +40,6 @@ pub fn bucket(device: &Device) -> usize {
     if is_cpu(device) { 1 } else { 8 }
 }
 
-/// A norm as tensors.
-#[derive(Debug, Clone)]
-#[allow(clippy::large_enum_variant, reason = "two per layer; a box would only hide them")]
-pub enum Norm {
-    Rms(RmsNorm),
-    Layer(LayerNorm),
-}
-
 #[derive(Debug, Clone)]
 struct Layer {
     attention_norm: Option<Norm>,
@@ -64,26 +56,6 @@ struct Layer {
     gate_up: Linear,
     down: Linear,
     sandwich: Option<[Norm; 2]>,
-}
-
-impl Norm {
-    pub fn load(norm: &NormRecipe, hidden: usize, loader: &Loader<'_>) -> Result<Self, LoadError> {
-        let gain = gain(norm, hidden, loader)?;
-        Ok(match norm.kind {
-            NormKind::Rms | NormKind::RmsOffByOne => Self::Rms(RmsNorm::new(gain, norm.epsilon)),
-            NormKind::Layer => {
-                let bias = bias(norm, hidden, loader)?;
-                Self::Layer(LayerNorm::new(gain, bias, norm.epsilon))
-            }
-        })
-    }
-
-    pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        match self {
-            Self::Rms(norm) => norm.forward(x),
-            Self::Layer(norm) => norm.forward(x),
-        }
-    }
 }
 
 /// Several projections of one input as one.
@@ -139,7 +111,7 @@ struct Pass {
     batch: usize,
     seq: usize,
     rotaries: Vec<Rotary>,
-    /// `[1, kv_heads, group · seq, seq]` each
+    /// `[1, kv_heads, group · seq, prefix + seq]` each
     position_biases: Vec<Tensor<4>>,
     /// By what a layer sees.
     masks: Vec<(Option<usize>, Mask)>,
@@ -180,49 +152,71 @@ impl Layers {
         })
     }
 
-    pub fn forward(&self, x: Tensor<2>, layout: &Layout, options: &Options) -> Tensor<2> {
-        let pass = self.pass(layout, options, &x.device().without_autodiff());
-        let mut x = x.select(0, pass.cells.clone());
-        for index in 0..self.layers.len() {
-            x = self.layer(index, x, &pass);
+    /// Number of layers, and what they share.
+    pub fn sizes(&self) -> (usize, &Shape) {
+        (self.layers.len(), &self.shape)
+    }
+
+    /// What a prefix says to each layer, `[prefix, 2 · kv_heads · head_dim]`.
+    fn prefixes(&self, prefix: Option<Tensor<2>>) -> Vec<Option<Tensor<2>>> {
+        let part = 2 * self.shape.kv_heads * self.shape.head_dim;
+        let of = |layer: usize| prefix.clone().map(|prefix| prefix.narrow(1, layer * part, part));
+        (0..self.layers.len()).map(of).collect()
+    }
+
+    pub fn forward(&self, inputs: Inputs, layout: &Layout, options: &Options) -> Tensor<2> {
+        let Inputs { embeddings, prefix } = inputs;
+        let pass = self.pass(layout, options, &embeddings.device().without_autodiff());
+        let mut x = embeddings.select(0, pass.cells.clone());
+        for (index, prefix) in self.prefixes(prefix).into_iter().enumerate() {
+            x = self.layer(index, x, prefix, &pass);
         }
         self.finish(x, &pass)
     }
 
     /// What `loss` says of [`forward`](Self::forward)'s result: losses, and what to call `backward` on for
-    /// the gradient of `x`.
+    /// the gradient of `inputs`.
     ///
     /// Nothing but the input of each layer is kept for that gradient: layers are computed once more for
     /// it, one by one, from the last to the first (Chen et al. 2016, arXiv:1604.06174).
     pub fn loss_through(
         &self,
-        x: Tensor<2>,
+        Inputs { embeddings, prefix }: Inputs,
         layout: &Layout,
         options: &Options,
         loss: &mut dyn FnMut(Tensor<2>) -> (Tensor<1>, Tensor<1>),
     ) -> (Tensor<1>, Tensor<1>) {
-        let pass = self.pass(layout, options, &x.device().without_autodiff());
-        let start = x.select(0, pass.cells.clone());
+        let pass = self.pass(layout, options, &embeddings.device().without_autodiff());
+        let start = embeddings.select(0, pass.cells.clone());
         let mut inputs = Vec::with_capacity(self.layers.len());
         let mut x = start.clone().without_autodiff();
-        for index in 0..self.layers.len() {
-            inputs.push(x.clone());
-            x = self.layer(index, x, &pass);
+        let parts = self.prefixes(prefix.clone().map(Tensor::without_autodiff));
+        for (index, part) in parts.into_iter().enumerate() {
+            inputs.push((x.clone(), part.clone()));
+            x = self.layer(index, x, part, &pass);
         }
         let last = x.autodiff().require_grad();
         let (losses, objective) = loss(self.finish(last.clone(), &pass));
         let mut upstream = last.grad(&objective.backward());
-        for (index, input) in inputs.into_iter().enumerate().rev() {
-            let input = input.autodiff().require_grad();
-            let output = self.layer(index, input.clone(), &pass);
+        let mut prefix_gradients = Vec::new();
+        for (index, (input, part)) in inputs.into_iter().enumerate().rev() {
+            let leaf = |x: Tensor<2>| x.autodiff().require_grad();
+            let (input, part) = (leaf(input), part.map(leaf));
+            let output = self.layer(index, input.clone(), part.clone(), &pass);
             // d loss / d input = d (output · upstream) / d input, upstream held fixed.
-            upstream =
-                upstream.and_then(|upstream| input.grad(&(output * upstream).sum().backward()));
+            let Some(held) = upstream else { break };
+            let gradients = (output * held).sum().backward();
+            upstream = input.grad(&gradients);
+            prefix_gradients.extend(part.and_then(|part| part.grad(&gradients)));
         }
-        let objective = match upstream {
+        let mut objective = match upstream {
             Some(upstream) => (start * upstream).sum(),
             None => start.sum().mul_scalar(0.0),
         };
+        if let (Some(prefix), false) = (prefix, prefix_gradients.is_empty()) {
+            prefix_gradients.reverse();
+            objective = objective + (prefix * Tensor::cat(prefix_gradients, 1)).sum();
+        }
         (losses, objective)
     }
 
@@ -241,9 +235,14 @@ impl Layers {
                 masks.push((layer.window, mask));
             }
         }
-        let rotary = |rope| Rotary::new(seq, rope, device);
+        let positions = layout.prefix..layout.prefix + seq;
+        let rotary = |rope| Rotary::new(positions.clone(), rope, device);
         let rotaries = self.shape.ropes.iter().map(rotary).collect();
-        let position_bias = |bias: &PositionBias| bias.forward(seq, kv_heads);
+        let (all, group) = (layout.prefix + seq, heads / kv_heads);
+        let position_bias = |bias: &PositionBias| {
+            let bias = bias.forward(all, kv_heads).reshape([kv_heads, group, all, all]);
+            bias.narrow(2, layout.prefix, seq).reshape([1, kv_heads, group * seq, all])
+        };
         let position_biases = self.position_biases.iter().map(position_bias).collect();
         let answers = (layout.answers.iter())
             .map(|&(example, position)| (example * seq + position) as i64)
@@ -255,11 +254,18 @@ impl Layers {
 
     /// # Shapes
     /// - `x`: `[batch · seq, hidden]`
-    /// - returns: the same, or of the last layer `[rows, hidden]`
-    fn layer(&self, index: usize, mut x: Tensor<2>, pass: &Pass) -> Tensor<2> {
+    /// - `prefix`: `[prefix, 2 · kv_heads · head_dim]`
+    /// - returns: as `x`, or of the last layer `[rows, hidden]`
+    fn layer(
+        &self,
+        index: usize,
+        mut x: Tensor<2>,
+        prefix: Option<Tensor<2>>,
+        pass: &Pass,
+    ) -> Tensor<2> {
         let (layer, order) = (&self.layers[index], self.shape.order);
         let input = if order == Order::Post { x.clone() } else { layer.input(x.clone()) };
-        let mut context = self.attend(layer, input, pass);
+        let mut context = self.attend(layer, input, prefix, pass);
         // After the last attention only the answer rows matter.
         if pass.answer_rows && index + 1 == self.layers.len() {
             x = x.select(0, pass.answers.clone());
@@ -302,8 +308,15 @@ impl Layers {
 
     /// # Shapes
     /// - `x`: `[batch · seq, hidden]`
+    /// - `prefix`: `[prefix, 2 · kv_heads · head_dim]`
     /// - returns: `[batch · seq, heads · head_dim]`
-    fn attend(&self, layer: &Layer, x: Tensor<2>, pass: &Pass) -> Tensor<2> {
+    fn attend(
+        &self,
+        layer: &Layer,
+        x: Tensor<2>,
+        prefix: Option<Tensor<2>>,
+        pass: &Pass,
+    ) -> Tensor<2> {
         let Shape { heads, kv_heads, head_dim, .. } = self.shape;
         let qkv = layer.qkv.forward(x);
         let qkv = qkv.reshape([pass.batch, pass.seq, heads + 2 * kv_heads, head_dim]);
@@ -320,8 +333,17 @@ impl Layers {
             }
             part.swap_dims(1, 2)
         };
-        let (queries, keys) = (part(0, heads, Some(0)), part(heads, kv_heads, Some(1)));
-        let values = part(heads + kv_heads, kv_heads, None);
+        let (queries, mut keys) = (part(0, heads, Some(0)), part(heads, kv_heads, Some(1)));
+        let mut values = part(heads + kv_heads, kv_heads, None);
+        if let Some(prefix) = prefix {
+            let [rows, width] = prefix.dims();
+            let behind = |which: usize, own: Tensor<4>| {
+                let part = prefix.clone().narrow(1, which * width / 2, width / 2);
+                let part = part.reshape([1, rows, kv_heads, head_dim]).swap_dims(1, 2);
+                Tensor::cat(vec![part.expand([pass.batch, kv_heads, rows, head_dim]), own], 2)
+            };
+            (keys, values) = (behind(0, keys), behind(1, values));
+        }
         let scale = self.shape.scale.unwrap_or(1.0 / (head_dim as f32).sqrt());
         let mask = pass.masks.iter().find(|(window, _)| *window == layer.window);
         let (_, mask) = mask.expect("made for every layer");

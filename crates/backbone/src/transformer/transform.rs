@@ -3,7 +3,8 @@
 use burn::tensor::Tensor;
 use kernels::activation::Activation;
 
-use super::tensors::{Norm, activate};
+use super::norm::Norm;
+use super::tensors::activate;
 use super::{Table, TransformRecipe};
 use crate::error::LoadError;
 use crate::layers::Loader;

@@ -56,10 +56,9 @@ pub fn golden_layout(lm: &dyn LanguageModel) -> Layout {
 /// Examples that share nothing and answer at the last position of each.
 pub fn layout(lengths: &[usize]) -> Layout {
     Layout {
-        shared: 0,
-        constant: 0,
         own: lengths.to_vec(),
         answers: lengths.iter().enumerate().map(|(row, length)| (row, length - 1)).collect(),
+        ..Layout::default()
     }
 }
 
@@ -117,10 +116,11 @@ pub fn random_run(family: RandomFamily, device: &Device, options: Options) -> Ve
         vocab: 101,
     };
     let lm = registry::random(&sizes, device, options).unwrap();
-    let layout = Layout { shared: 0, constant: 0, own: vec![5, 3], answers: vec![(0, 4), (1, 2)] };
+    let (own, answers) = (vec![5, 3], vec![(0, 4), (1, 2)]);
+    let layout = Layout { own, answers, ..Layout::default() };
     let x = lm.embed(&[7, 99, 3, 50, 21, 1, 64, 8]).autodiff().require_grad();
     let mut all = Vec::new();
-    let (_, objective) = lm.loss_through(x.clone(), &layout, &mut |states| {
+    let (_, objective) = lm.loss_through(x.clone().into(), &layout, &mut |states| {
         let logits = lm.head(states);
         all.extend(values(logits.clone().without_autodiff()));
         cross_entropy_backward(logits, &[3, 77], 2)
@@ -143,13 +143,13 @@ pub fn check_golden(
     let layout = golden_layout(lm);
     let name = format!("{name}, {options:?}");
     let embeddings = embed(lm, &golden["ids"]);
-    let from_ids = values(lm.head(lm.encode(embeddings, &layout)));
+    let from_ids = values(lm.head(lm.encode(embeddings.into(), &layout)));
     let worst = difference(&from_ids, &golden["logits"]);
     assert!(worst <= logits_tolerance, "{name}: logits differ by {worst}");
 
     let tracked = packed(&golden["embeddings"], device).autodiff().require_grad();
     let labels: Vec<u32> = golden["labels"].iter::<u32>().collect();
-    let (losses, objective) = lm.loss_through(tracked.clone(), &layout, &mut |states| {
+    let (losses, objective) = lm.loss_through(tracked.clone().into(), &layout, &mut |states| {
         let logits = lm.head(states);
         let found = values(logits.clone().without_autodiff());
         let worst = difference(&found, &golden["logits_from_embeddings"]);

@@ -29,8 +29,9 @@ pub(crate) struct Backward<'a> {
     pub dk: Shared<'a>,
     /// As `dk`.
     pub dv: Shared<'a>,
-    /// `[2][prefix][head_dim]`: gradients of the shared rows' rotated keys and values are added here.
-    pub shared_rows: &'a mut [f32],
+    /// `[rows][head_dim]` each: gradients of the learned and the shared rows' rotated keys and values are
+    /// added here, of those that the sequence has.
+    pub shared_rows: [&'a mut [f32]; 2],
     pub scratch: &'a mut Scratch,
 }
 
@@ -139,10 +140,10 @@ impl Backward<'_> {
             }
         }
         // What an earlier pass computed takes no gradient.
-        let (past, own) = (sequence.past * dim, sequence.first() * dim);
-        let (shared_keys, shared_values) = self.shared_rows.split_at_mut(own - past);
-        add(shared_keys, &d_keys[past..own]);
-        add(shared_values, &d_values[past..own]);
+        let (shared, own) = (sequence.first_shared() * dim, sequence.first() * dim);
+        let [shared_keys, shared_values] = self.shared_rows;
+        add(&mut shared_keys[..own - shared], &d_keys[shared..own]);
+        add(&mut shared_values[..own - shared], &d_values[shared..own]);
         for (index, row) in sequence.rows.clone().enumerate() {
             let at = own + index * dim;
             let start = row * heads.key_width() + kv_head * dim;

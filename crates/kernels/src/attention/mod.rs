@@ -80,8 +80,10 @@ impl Heads<'_> {
 /// One sequence of a plan.
 #[derive(Debug, Clone)]
 pub(crate) struct Sequence {
-    /// Rows of an earlier pass in front of it.
+    /// Keys and values in front of it that are none of this pass's rows.
     pub past: usize,
+    /// Whether neither norm nor rotation touches those, and they take a gradient.
+    pub as_it_is: bool,
     /// Shared rows behind those: `0..prefix`.
     pub prefix: usize,
     /// Its own rows.
@@ -92,6 +94,11 @@ impl Sequence {
     /// Position of its first own row.
     fn first(&self) -> usize {
         self.past + self.prefix
+    }
+
+    /// Position of the first key and value that is not its own and takes a gradient.
+    fn first_shared(&self) -> usize {
+        if self.as_it_is { 0 } else { self.past }
     }
 
     fn keys(&self) -> usize {
@@ -166,6 +173,10 @@ fn gather_keys(
     for (position, to) in to.chunks_exact_mut(dim).enumerate() {
         let start = sequence.key_row(position) * heads.key_width() + kv_head * dim;
         let from = &from[start..start + dim];
+        if sequence.as_it_is && position < sequence.past {
+            to.copy_from_slice(from);
+            continue;
+        }
         match norm {
             Some(norm) => norm.forward(from, to),
             None => to.copy_from_slice(from),

@@ -7,7 +7,7 @@ use std::sync::PoisonError;
 
 use super::buffers::{Own, Work};
 use super::forward::{LayerView, Pass, Place, forward_layer, own_columns, row};
-use super::{Layer, Memory, Order, Plan, Stack, Tape};
+use super::{Gradient, Layer, Memory, Order, Plan, Stack, Tape};
 use crate::gemm::{self, Job, Side, Term};
 use crate::profile::Stage;
 use crate::rotary::Rotary;
@@ -41,8 +41,10 @@ pub(super) struct Gradients<'a> {
     pub dk: Shared<'a>,
     /// `[rows, kv_heads · head_dim]`
     pub dv: Shared<'a>,
-    /// `[units][kv_heads][2][prefix][head_dim]`
+    /// `[units][kv_heads][2][learned + prefix][head_dim]`
     pub shared_rows: Shared<'a>,
+    /// Of what is learned in front of all rows: `[learned, past_width]`
+    pub d_past: Shared<'a>,
     /// Of what attention adds (sandwich), or through the feed-forward network's norm (parallel):
     /// `[rows, hidden]`, or empty
     pub aside: Shared<'a>,
@@ -61,6 +63,8 @@ pub(super) struct Backward<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct Step<'a> {
     pub layer: &'a Layer,
+    /// Its number.
+    pub index: usize,
     pub last: bool,
     pub x: Shared<'a>,
     pub tape: LayerView<'a>,
@@ -80,11 +84,13 @@ pub(super) fn units(plan: &Plan) -> Vec<Range<usize>> {
 }
 
 impl Stack {
-    pub(super) fn run_backward(&self, dy: &[f32], tape: &Tape) -> Vec<f32> {
+    pub(super) fn run_backward(&self, dy: &[f32], tape: &Tape) -> Gradient {
         let (shape, plan, hidden) = (&self.shape, &tape.plan, self.shape.hidden);
         let (rows, heads) = (plan.rows(), shape.heads());
         assert_eq!(dy.len(), plan.answers() * hidden, "answer rows of the batch");
-        let Some(work) = &tape.work else { return Vec::new() };
+        let mut past = vec![0.0; plan.learned() * self.past_width()];
+        let mut result = vec![0.0; rows * hidden];
+        let Some(work) = &tape.work else { return Gradient { rows: result, past } };
         let mut work = work.lock().unwrap_or_else(PoisonError::into_inner);
         let rotaries = self.rotaries(plan);
         let units = units(plan);
@@ -99,14 +105,13 @@ impl Stack {
             rows * heads.query_width(),
             rows * heads.key_width(),
             rows * heads.key_width(),
-            units.len() * heads.kv_heads * 2 * plan.prefix * heads.head_dim,
+            units.len() * heads.kv_heads * 2 * (plan.learned() + plan.prefix) * heads.head_dim,
             if shape.order.sets_aside() { rows * hidden } else { 0 },
             rows * hidden,
             rows * hidden,
         ];
         let mut buffers = sizes.map(|len| self.pool.take(len));
         buffers[11][..dy.len()].copy_from_slice(dy);
-        let mut result = vec![0.0; rows * hidden];
         {
             let [
                 d_normed,
@@ -134,6 +139,7 @@ impl Stack {
                 dk,
                 dv,
                 shared_rows,
+                d_past: Shared::new(&mut past),
                 aside,
             };
             let backward =
@@ -141,7 +147,7 @@ impl Stack {
             backward.run(&mut work, tape.memory, [a, b], Shared::new(&mut result));
         }
         self.pool.give(buffers);
-        result
+        Gradient { rows: result, past }
     }
 }
 
@@ -169,6 +175,7 @@ impl Backward<'_> {
                 let turn = (layers.len() - 1 - index) % 2;
                 let step = Step {
                     layer,
+                    index,
                     last: is_last,
                     x: inputs[index],
                     tape: tapes[index % tapes.len()],
@@ -225,7 +232,7 @@ impl Backward<'_> {
     /// One layer, all members together.
     fn layer(&self, member: &Member<'_>, step: &Step<'_>, own: &mut Own) {
         let Self { stack, plan, gradients: g, .. } = *self;
-        let Step { layer, last, x, tape, dy, dx } = *step;
+        let Step { layer, last, x, tape, dy, dx, .. } = *step;
         let hidden = stack.shape.hidden;
         let (order, pre) = (stack.shape.order, stack.shape.order.is_before());
         let rows = plan.rows();

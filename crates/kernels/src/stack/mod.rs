@@ -203,7 +203,7 @@ impl Shape {
         let forward = layers.max(2) * rows * hidden
             + rows * (hidden + queries + intermediate)
             + 2 * answers * hidden;
-        let shared = backward::units(plan).len() * 2 * plan.prefix * keys;
+        let shared = backward::units(plan).len() * 2 * (plan.learned() + plan.prefix) * keys;
         let backward = rows * (4 * hidden + intermediate + gate + 2 * queries + 2 * keys)
             + answers * hidden
             + shared
@@ -222,6 +222,15 @@ pub enum Memory {
     Tape,
     /// Each layer's input; the rest is computed once more.
     Recompute,
+}
+
+/// What goes back from a gradient of a stack's result.
+#[derive(Debug, Clone)]
+pub struct Gradient {
+    /// Of the input, `[rows, hidden]`.
+    pub rows: Vec<f32>,
+    /// Of a learned past, `[learned, past_width]`; empty without one.
+    pub past: Vec<f32>,
 }
 
 /// A stack of frozen layers.
@@ -326,14 +335,14 @@ impl Stack {
         (y, Tape::new(work, plan.clone(), memory, self.pool.clone()))
     }
 
-    /// Gradient with respect to the input, `[rows, hidden]`.
+    /// Gradient with respect to the input and to what is learned in front of it.
     ///
     /// # Shapes
     /// - `dy`: gradient of the result, `[answers, hidden]`
     ///
     /// # Panics
     /// When `dy` is not as long as the tape's plan says.
-    pub fn gradient(&self, dy: &[f32], tape: &Tape) -> Vec<f32> {
+    pub fn gradient(&self, dy: &[f32], tape: &Tape) -> Gradient {
         self.run_backward(dy, tape)
     }
 }

@@ -73,14 +73,15 @@ impl Plan {
         }
         let mut sequences = Vec::with_capacity(own.len() + 1);
         let before = past.as_ref().map_or(0, |past| past.rows());
+        let as_it_is = past.as_ref().is_some_and(|past| past.is_learned());
         let first = before + prefix;
         let mut positions: Vec<usize> = (before..first).collect();
         if prefix > 0 {
-            sequences.push(Sequence { past: before, prefix: 0, rows: 0..prefix });
+            sequences.push(Sequence { past: before, as_it_is, prefix: 0, rows: 0..prefix });
         }
         for &len in own {
             let start = positions.len();
-            sequences.push(Sequence { past: before, prefix, rows: start..start + len });
+            sequences.push(Sequence { past: before, as_it_is, prefix, rows: start..start + len });
             positions.extend(first..first + len);
         }
         let first_example = usize::from(prefix > 0);
@@ -124,6 +125,11 @@ impl Plan {
     /// Rows of an earlier pass in front of the batch.
     pub fn past(&self) -> usize {
         self.past.as_ref().map_or(0, |past| past.rows())
+    }
+
+    /// Those of them that are learned.
+    pub fn learned(&self) -> usize {
+        self.past.as_ref().map_or(0, |past| if past.is_learned() { past.rows() } else { 0 })
     }
 
     /// Rows of the batch.

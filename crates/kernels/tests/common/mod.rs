@@ -184,8 +184,13 @@ impl Model {
         (self.order != Order::Post).then(|| self.layers[0].norms[0].clone())
     }
 
-    /// One sequence, all rows.
-    pub fn forward(&self, mut x: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
+    /// Numbers of a learned row: keys and values of all layers.
+    pub fn past_width(&self) -> usize {
+        2 * self.layers.len() * self.kv_heads * self.head_dim
+    }
+
+    /// One sequence behind learned keys and values, all rows.
+    pub fn forward(&self, learned: &[Vec<f64>], mut x: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
         for (index, layer) in self.layers.iter().enumerate() {
             let pre = self.order != Order::Post;
             let normed = |x: &[Vec<f64>], which: usize| -> Vec<Vec<f64>> {
@@ -193,7 +198,7 @@ impl Model {
             };
             let bare = !pre || self.bare_start && index == 0;
             let input = if bare { x.clone() } else { normed(&x, 0) };
-            let mut attended = self.attend(&input, layer, index);
+            let mut attended = self.attend(learned, &input, layer, index);
             if self.order == Order::Sandwich {
                 attended = normed(&attended, 2);
             }
@@ -233,12 +238,18 @@ impl Model {
             .collect()
     }
 
-    fn attend(&self, x: &[Vec<f64>], layer: &PlainLayer, index: usize) -> Vec<Vec<f64>> {
+    fn attend(
+        &self,
+        learned: &[Vec<f64>],
+        x: &[Vec<f64>],
+        layer: &PlainLayer,
+        index: usize,
+    ) -> Vec<Vec<f64>> {
         let [query, key, value, output, ..] = &layer.linears;
         let dim = self.head_dim;
         let rope = self.rope_of(index).map(|rope| self.ropes[rope]);
         let project = |linear: &Plain, norm: Option<&(Vec<f32>, Vec<f32>)>| -> Vec<Vec<f64>> {
-            let rows = x.iter().enumerate().map(|(position, x)| {
+            let rows = (learned.len()..).zip(x).map(|(position, x)| {
                 let mut y = apply(linear, x);
                 let Some(norm) = norm else { return y };
                 for head in y.chunks_exact_mut(dim) {
@@ -258,14 +269,20 @@ impl Model {
             rows.collect()
         };
         let [query_norm, key_norm] = &layer.head_norms;
-        let (q, k) = (project(query, Some(query_norm)), project(key, Some(key_norm)));
-        let v = project(value, None);
+        let before = |which: usize| -> Vec<Vec<f64>> {
+            let width = self.kv_heads * dim;
+            let start = (2 * index + which) * width;
+            learned.iter().map(|row| row[start..start + width].to_vec()).collect()
+        };
+        let q = project(query, Some(query_norm));
+        let k = [before(0), project(key, Some(key_norm))].concat();
+        let v = [before(1), project(value, None)].concat();
         let scale = self.scale.map_or(1.0 / (dim as f64).sqrt(), f64::from);
         let group = self.heads / self.kv_heads;
         let mut result = Vec::new();
-        for (position, q) in q.iter().enumerate() {
+        for (position, q) in (learned.len()..).zip(&q) {
             let mut context = vec![0.0; self.heads * dim];
-            let end = if self.causal { position + 1 } else { x.len() };
+            let end = if self.causal { position + 1 } else { k.len() };
             let seen: Vec<usize> = (0..end)
                 .filter(|other| {
                     self.window_of(index).is_none_or(|window| other.abs_diff(position) <= window)

@@ -91,6 +91,7 @@ pub(super) fn with_places(context: &Encoded, places: &[Option<u32>]) -> Encoded 
         slots: context.slots.iter().map(slot).collect(),
         text: context.text.iter().map(span).collect(),
         answer,
+        prefix: context.prefix,
         shortened: context.shortened.clone(),
     }
 }

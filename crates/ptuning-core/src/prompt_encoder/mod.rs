@@ -5,8 +5,9 @@
 //! | [`DirectEncoder`] | the embedding itself (prompt tuning, OptiPrompt) |
 //! | [`MlpEncoder`] | Embedding → Linear → ReLU → Linear |
 //! | [`LstmEncoder`] | Embedding → 2-layer bidirectional LSTM → Linear → ReLU → Linear (P-tuning) |
+//! | [`PrefixEncoder`] | Embedding → Linear → tanh → Linear, to keys and values of every layer |
 //!
-//! Every one maps nothing to `[prompt, hidden]`: a prompt does not depend on the example, so it is
+//! Every one maps nothing to `[prompt, hidden]`, or to `[prefix, prefix_width]` where a template has a prefix: a prompt does not depend on the example, so it is
 //! computed once per optimiser step and, when training is over, baked into a table.
 
 mod direct;
@@ -15,6 +16,7 @@ mod fused_lstm;
 mod init;
 mod lstm;
 mod mlp;
+mod prefix;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor};
 use burn::tensor::{Device, Tensor};
@@ -24,6 +26,7 @@ pub use direct::DirectEncoder;
 pub use init::{Initializer, Start, initial_vectors};
 pub use lstm::{BiLstm, LstmEncoder};
 pub use mlp::{Linear, Mlp, MlpEncoder};
+pub use prefix::PrefixEncoder;
 
 /// Which prompt encoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -42,20 +45,36 @@ pub enum EncoderKind {
 pub struct EncoderConfig {
     /// Which one.
     pub kind: EncoderKind,
-    /// Number of virtual tokens.
+    /// Number of virtual tokens, or rows of a prefix.
     pub prompt: usize,
     /// Width of the language model's embeddings.
     pub hidden: usize,
     /// Width inside the encoder (both LSTM directions together); even for the LSTM.
     pub inner: usize,
+    /// Numbers of a prefix's row, where the template has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix_width: Option<usize>,
 }
 
 impl EncoderConfig {
+    /// Numbers of each vector that comes out.
+    pub fn width(&self) -> usize {
+        self.prefix_width.unwrap_or(self.hidden)
+    }
+
+    /// Shape of the vectors that it starts from.
+    pub fn start_shape(&self) -> [usize; 2] {
+        match self.kind {
+            EncoderKind::Direct => [self.prompt, self.width()],
+            EncoderKind::Mlp | EncoderKind::Lstm => [self.prompt, self.hidden],
+        }
+    }
+
     /// Numbers that are trained.
     pub fn parameters(&self) -> usize {
-        let Self { kind, prompt, hidden, inner } = *self;
-        let mlp = |inputs: usize| (inputs + 1) * inner + (inner + 1) * hidden;
-        let vectors = prompt * hidden;
+        let Self { kind, hidden, inner, .. } = *self;
+        let mlp = |inputs: usize| (inputs + 1) * inner + (inner + 1) * self.width();
+        let vectors: usize = self.start_shape().iter().product();
         match kind {
             EncoderKind::Direct => vectors,
             EncoderKind::Mlp => vectors + mlp(hidden),
@@ -78,10 +97,12 @@ pub enum PromptEncoder {
     Mlp(MlpEncoder),
     /// See [`LstmEncoder`].
     Lstm(LstmEncoder),
+    /// See [`PrefixEncoder`].
+    Prefix(PrefixEncoder),
 }
 
 impl PromptEncoder {
-    /// A new encoder whose embedding holds `vectors` (`[prompt, hidden]`) and whose other weights
+    /// A new encoder whose embedding holds `vectors` ([`EncoderConfig::start_shape`]) and whose other weights
     /// follow PyTorch's defaults. Its parameters live on `device`; pass an autodiff device to train.
     pub fn new(
         config: &EncoderConfig,
@@ -90,27 +111,22 @@ impl PromptEncoder {
         device: &Device,
     ) -> Self {
         match config.kind {
+            EncoderKind::Mlp if config.prefix_width.is_some() => {
+                Self::Prefix(PrefixEncoder::new(config, vectors, init, device))
+            }
             EncoderKind::Direct => Self::Direct(DirectEncoder::new(vectors, device)),
             EncoderKind::Mlp => Self::Mlp(MlpEncoder::new(config, vectors, init, device)),
             EncoderKind::Lstm => Self::Lstm(LstmEncoder::new(config, vectors, init, device)),
         }
     }
 
-    /// Which kind it is.
-    pub fn kind(&self) -> EncoderKind {
-        match self {
-            Self::Direct(_) => EncoderKind::Direct,
-            Self::Mlp(_) => EncoderKind::Mlp,
-            Self::Lstm(_) => EncoderKind::Lstm,
-        }
-    }
-
-    /// The prompt's vectors h_0 … h_m, `[prompt, hidden]`.
+    /// The prompt's vectors h_0 … h_m, `[prompt, hidden]`, or a prefix, `[prefix, prefix_width]`.
     pub fn forward(&self) -> Tensor<2> {
         match self {
             Self::Direct(encoder) => encoder.forward(),
             Self::Mlp(encoder) => encoder.forward(),
             Self::Lstm(encoder) => encoder.forward(),
+            Self::Prefix(encoder) => encoder.forward(),
         }
     }
 
@@ -120,6 +136,7 @@ impl PromptEncoder {
             Self::Direct(encoder) => encoder.visit(visitor),
             Self::Mlp(encoder) => encoder.visit(visitor),
             Self::Lstm(encoder) => encoder.visit(visitor),
+            Self::Prefix(encoder) => encoder.visit(visitor),
         }
     }
 
@@ -129,6 +146,7 @@ impl PromptEncoder {
             Self::Direct(encoder) => Self::Direct(encoder.map(mapper)),
             Self::Mlp(encoder) => Self::Mlp(encoder.map(mapper)),
             Self::Lstm(encoder) => Self::Lstm(encoder.map(mapper)),
+            Self::Prefix(encoder) => Self::Prefix(encoder.map(mapper)),
         }
     }
 }

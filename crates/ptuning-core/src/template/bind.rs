@@ -10,7 +10,7 @@ use crate::language_model::{Objective, Tokenize};
 /// A virtual token of a bound template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VirtualToken {
-    /// Its name in print: `h_0`, `h_1` …
+    /// Its name in print: `h_0`, `h_1` …, or `p_0`, `p_1` … where it stands for keys and values.
     pub name: String,
     /// Vocabulary id whose embedding it starts from, when the template gives words.
     pub start: Option<u32>,
@@ -50,6 +50,8 @@ pub(super) fn pieces(
                 pieces.push(Piece::Virtual(0..0));
                 continue;
             }
+            // In front of every row; it is none itself.
+            SegmentKind::Prefix { .. } => continue,
             SegmentKind::Answer => {
                 answer_space = ends_with_space(template, segment.column);
                 answered = true;
@@ -92,7 +94,8 @@ pub(super) fn number_virtual_tokens(
     mut pieces: Vec<Piece>,
     tokenizer: &dyn Tokenize,
 ) -> Result<(Vec<Piece>, Vec<VirtualToken>), BindError> {
-    let mut virtual_tokens: Vec<VirtualToken> = Vec::new();
+    let in_front = |index| VirtualToken { name: format!("p_{index}"), start: None };
+    let mut virtual_tokens: Vec<VirtualToken> = (0..template.prefix()).map(in_front).collect();
     let mut ties: BTreeMap<&str, Range<usize>> = BTreeMap::new();
     let mut slots = pieces.iter_mut().filter_map(|piece| match piece {
         Piece::Virtual(range) => Some(range),

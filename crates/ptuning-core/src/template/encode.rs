@@ -1,12 +1,12 @@
 //! A template bound to a tokenizer, and examples encoded with every position known.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use super::bind::{Piece, TextPart, VirtualToken, number_virtual_tokens, pieces};
+use super::encoded::{Encoded, Part, Shortened, Slot, TextSpan};
 use super::error::{BindError, EncodeError};
 use super::segments::{Shorten, Template};
-use crate::language_model::{Layout, Objective, SpecialTokens, Tokenize};
+use crate::language_model::{Objective, SpecialTokens, Tokenize};
 
 /// Texts of one example, by the name that the template gives them.
 pub type Fields = BTreeMap<String, String>;
@@ -28,118 +28,6 @@ pub struct BoundTemplate {
     virtual_tokens: Vec<VirtualToken>,
     answer_space: bool,
     max_positions: usize,
-}
-
-/// A virtual token's place in an encoded example.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Slot {
-    /// Position in the sequence.
-    pub position: usize,
-    /// Which virtual token, an index below [`BoundTemplate::prompt_len`].
-    pub virtual_token: usize,
-}
-
-/// What a stretch of real tokens is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Part {
-    /// Fixed words of the template.
-    Anchor,
-    /// Text of the example's field.
-    Input(String),
-}
-
-/// A stretch of tokens that came from one segment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TextSpan {
-    /// What it is.
-    pub part: Part,
-    /// Positions in the sequence.
-    pub positions: Range<usize>,
-}
-
-/// A field that was shortened by the template's rule.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shortened {
-    /// Its name.
-    pub field: String,
-    /// Tokens dropped.
-    pub dropped: usize,
-}
-
-/// One example, encoded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Encoded {
-    /// Token ids. Virtual tokens hold a filler that never reaches the model.
-    pub ids: Vec<u32>,
-    /// Where the virtual tokens stand, in order of position.
-    pub slots: Vec<Slot>,
-    /// Where anchors and inputs stand, in order of position.
-    pub text: Vec<TextSpan>,
-    /// The position whose row predicts the answer.
-    pub answer: usize,
-    /// Inputs that were shortened.
-    pub shortened: Vec<Shortened>,
-}
-
-impl Encoded {
-    /// Layout of a batch of encoded examples, and the token of each of its rows.
-    ///
-    /// With `share`, what stands in front of every example is laid out once, short of the first
-    /// position that answers; a single example has nothing to share but its fixed words.
-    pub fn layout(batch: &[&Encoded], share: bool) -> (Layout, Vec<Row>) {
-        let constant = batch.iter().map(|encoded| encoded.constant()).min().unwrap_or(0);
-        let shared = match batch {
-            [_] if share => constant,
-            [first, rest @ ..] if share => {
-                let shortest = batch.iter().map(|e| e.answer.min(e.ids.len() - 1)).min();
-                let same = |other: &&Encoded| {
-                    let pairs = first.rows().zip(other.rows());
-                    pairs.take_while(|(a, b)| a == b).count()
-                };
-                rest.iter().map(same).chain(shortest).min().unwrap_or(0)
-            }
-            _ => 0,
-        };
-        let layout = Layout {
-            shared,
-            constant: constant.min(shared),
-            own: batch.iter().map(|encoded| encoded.ids.len() - shared).collect(),
-            answers: batch.iter().enumerate().map(|(i, encoded)| (i, encoded.answer)).collect(),
-        };
-        let front = batch.iter().take(1).flat_map(|encoded| encoded.rows().take(shared));
-        let own = batch.iter().flat_map(|encoded| encoded.rows().skip(shared));
-        let rows = front.chain(own).collect();
-        (layout, rows)
-    }
-
-    /// First positions that are the same for every example and however a prompt is trained: what
-    /// opens every sequence, and anchors in front of the first virtual token, input and answer.
-    fn constant(&self) -> usize {
-        let inputs = self.text.iter().filter(|span| span.part != Part::Anchor);
-        let input = inputs.map(|span| span.positions.start).next();
-        let virtual_token = self.slots.first().map(|slot| slot.position);
-        input.into_iter().chain(virtual_token).fold(self.answer, usize::min)
-    }
-
-    /// What stands at each position.
-    pub fn rows(&self) -> impl Iterator<Item = Row> {
-        let mut slots = self.slots.iter().peekable();
-        self.ids.iter().enumerate().map(move |(position, &id)| {
-            match slots.next_if(|slot| slot.position == position) {
-                Some(slot) => Row::Virtual(slot.virtual_token),
-                None => Row::Token(id),
-            }
-        })
-    }
-}
-
-/// What stands at one row of a batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Row {
-    /// A token of the vocabulary.
-    Token(u32),
-    /// A virtual token.
-    Virtual(usize),
 }
 
 impl BoundTemplate {
@@ -170,7 +58,7 @@ impl BoundTemplate {
             answer_space,
             max_positions,
         };
-        let fixed = bound.fixed_positions(tokenizer);
+        let fixed = bound.template.prefix() + bound.fixed_positions(tokenizer);
         if fixed > max_positions {
             return Err(BindError::TooLong { found: fixed, max: max_positions });
         }
@@ -192,7 +80,7 @@ impl BoundTemplate {
         &self.virtual_tokens
     }
 
-    /// Number of distinct virtual tokens (`prompt` in the legend of shapes).
+    /// Number of distinct virtual tokens (`prompt` in the legend of shapes), or of a prefix's rows.
     pub fn prompt_len(&self) -> usize {
         self.virtual_tokens.len()
     }
@@ -237,7 +125,7 @@ impl BoundTemplate {
             texts.insert(name, text);
         }
         let encoded = self.assemble(&texts, tokenizer);
-        if encoded.ids.len() <= self.max_positions {
+        if encoded.ids.len() <= self.room() {
             return Ok(encoded);
         }
         self.shorten(texts, encoded.ids.len(), tokenizer)
@@ -252,7 +140,7 @@ impl BoundTemplate {
     ) -> Result<Encoded, EncodeError> {
         let full = texts.clone();
         let mut dropped: BTreeMap<&'a str, usize> = BTreeMap::new();
-        while length > self.max_positions {
+        while length > self.room() {
             let longest = self
                 .inputs()
                 .filter_map(|(name, rule)| Some((name, rule?, tokenizer.encode(texts[name]))))
@@ -261,12 +149,12 @@ impl BoundTemplate {
             let Some((name, rule, tokens)) = longest else {
                 let field = self.inputs().map(|(name, _)| name).max_by_key(|name| full[name].len());
                 return Err(EncodeError::TooLong {
-                    found: self.assemble(&full, tokenizer).ids.len(),
+                    found: self.template.prefix() + self.assemble(&full, tokenizer).ids.len(),
                     max: self.max_positions,
                     field: field.unwrap_or("x").to_owned(),
                 });
             };
-            let excess = (length - self.max_positions).min(tokens.len() - 1);
+            let excess = (length - self.room()).min(tokens.len() - 1);
             let text = texts[name];
             // A token may cover part of a character; move to the nearest boundary that keeps less.
             let kept = match rule {
@@ -305,6 +193,7 @@ impl BoundTemplate {
             slots: Vec::new(),
             text: Vec::new(),
             answer: 0,
+            prefix: self.template.prefix(),
             shortened: Vec::new(),
         };
         for piece in &self.pieces {
@@ -333,6 +222,11 @@ impl BoundTemplate {
             encoded.ids.extend(&self.special.suffix);
         }
         encoded
+    }
+
+    /// Positions that are left for rows.
+    fn room(&self) -> usize {
+        self.max_positions.saturating_sub(self.template.prefix())
     }
 
     fn inputs(&self) -> impl Iterator<Item = (&str, Option<Shorten>)> {

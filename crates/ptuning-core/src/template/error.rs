@@ -36,7 +36,7 @@ pub enum TemplateErrorKind {
     Unopened,
     /// `[what?]`.
     #[error(
-        "unknown slot [{found}]; expected [x], [x:field], [z], [h], [h:3], [h='words'] or [h:3@tie]"
+        "unknown slot [{found}]; expected [x], [x:field], [z], [h], [h:3], [h='words'], [h:3@tie] or [prefix:16]"
     )]
     UnknownSlot {
         /// What stands between the brackets.
@@ -50,6 +50,14 @@ pub enum TemplateErrorKind {
         /// Largest number allowed.
         max: usize,
     },
+    /// `[x] [prefix:3]`.
+    #[error("a prefix stands in front of everything: write [prefix:…] first")]
+    PrefixInside,
+    /// `[prefix:3] [h:2]`.
+    #[error(
+        "a prefix is all that a template learns; drop this, or drop [prefix:…] for virtual tokens"
+    )]
+    BesidePrefix,
     /// `[x:]`, `[x:two words]`.
     #[error("expected a name of letters, digits, '_' or '-', found '{found}'")]
     BadName {

@@ -7,6 +7,7 @@
 //! "[h='the capital of'] [x] [h:2] [z]"              virtual tokens that start from words
 //! "[h:3@a] [x] [h:3@a] [z]"                         tied virtual tokens
 //! "[x:text|head] It was [z]"                        long inputs keep their head (or `|tail`)
+//! "[prefix:16] [x] It was [z]"                      keys and values of every layer (prefix tuning)
 //! ```
 //!
 //! `\[`, `\]` and `\\` are literal. A [`Template`] is text, parsed; binding it to a tokenizer gives
@@ -15,12 +16,14 @@
 
 mod bind;
 mod encode;
+mod encoded;
 mod error;
 mod parse;
 mod segments;
 mod spell;
 
 pub use bind::VirtualToken;
-pub use encode::{BoundTemplate, Encoded, Fields, Part, Row, Shortened, Slot, TextSpan};
+pub use encode::{BoundTemplate, Fields};
+pub use encoded::{Encoded, Part, Row, Shortened, Slot, TextSpan};
 pub use error::{BindError, EncodeError, TemplateError, TemplateErrorKind};
 pub use segments::{Count, Segment, SegmentKind, Shorten, Template};

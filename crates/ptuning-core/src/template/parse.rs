@@ -39,7 +39,7 @@ pub(super) fn parse(text: &str) -> Result<Template, TemplateError> {
     Ok(Template { segments, source: text.to_owned() })
 }
 
-/// What no single segment can tell: one answer, ties of one length.
+/// What no single segment can tell: one answer, a prefix in front and alone, ties of one length.
 fn check(text: &str, segments: &[Segment]) -> Result<(), TemplateError> {
     let error = |column, kind| TemplateError { source_text: text.to_owned(), column, kind };
     if text.trim().is_empty() {
@@ -50,6 +50,18 @@ fn check(text: &str, segments: &[Segment]) -> Result<(), TemplateError> {
     let first = answers.next().ok_or_else(|| error(end, Kind::NoAnswer))?;
     if let Some(second) = answers.next() {
         return Err(error(second.column, Kind::SecondAnswer { first: first.column }));
+    }
+    let mut prefixes = segments.iter().filter(|s| matches!(s.kind, SegmentKind::Prefix { .. }));
+    if let Some(prefix) = prefixes.next() {
+        if prefix.column > 1 {
+            return Err(error(prefix.column, Kind::PrefixInside));
+        }
+        let second = segments.iter().skip(1).find(|segment| {
+            matches!(segment.kind, SegmentKind::Prefix { .. } | SegmentKind::Virtual { .. })
+        });
+        if let Some(second) = second {
+            return Err(error(second.column, Kind::BesidePrefix));
+        }
     }
     let mut ties: Vec<(&str, &Count, usize)> = Vec::new();
     for segment in segments {
@@ -121,6 +133,10 @@ impl Parser<'_> {
             "x" => self.input()?,
             "z" => SegmentKind::Answer,
             "h" => self.virtual_tokens()?,
+            "prefix" => {
+                self.eat(':');
+                SegmentKind::Prefix { count: self.count()? }
+            }
             _ => {
                 let rest = self.take_while(|c| !matches!(c, ']' | '['));
                 if self.peek() != Some(']') {
@@ -162,19 +178,21 @@ impl Parser<'_> {
         let count = if self.eat('=') {
             Count::Words(self.quoted()?)
         } else if self.eat(':') {
-            let column = self.column();
-            let found = self.take_while(|c| !matches!(c, '@' | ']' | '['));
-            match found.parse() {
-                Ok(n @ 1..=MAX_COUNT) => Count::Number(n),
-                _ => {
-                    return Err(self.error(column, Kind::BadCount { found, max: MAX_COUNT }));
-                }
-            }
+            Count::Number(self.count()?)
         } else {
             Count::Number(1)
         };
         let tie = if self.eat('@') { Some(self.name()?) } else { None };
         Ok(SegmentKind::Virtual { count, tie })
+    }
+
+    fn count(&mut self) -> Result<usize, TemplateError> {
+        let column = self.column();
+        let found = self.take_while(|c| !matches!(c, '@' | ']' | '['));
+        match found.parse() {
+            Ok(n @ 1..=MAX_COUNT) => Ok(n),
+            _ => Err(self.error(column, Kind::BadCount { found, max: MAX_COUNT })),
+        }
     }
 
     fn quoted(&mut self) -> Result<String, TemplateError> {

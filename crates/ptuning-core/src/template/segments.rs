@@ -39,6 +39,11 @@ pub enum SegmentKind {
     },
     /// `[z]`: the answer.
     Answer,
+    /// `[prefix:16]`: keys and values that are learned in every layer, in front of everything.
+    Prefix {
+        /// How many, at least 1.
+        count: usize,
+    },
     /// `[h]`, `[h:3]`, `[h='words']`, `[h:3@tie]`: vectors that are learned.
     Virtual {
         /// How many, or the words to start from.
@@ -113,7 +118,17 @@ impl Template {
 
     /// Whether anything in it is learned.
     pub fn has_virtual_tokens(&self) -> bool {
-        self.segments.iter().any(|segment| matches!(segment.kind, SegmentKind::Virtual { .. }))
+        let virtual_tokens =
+            |segment: &Segment| matches!(segment.kind, SegmentKind::Virtual { .. });
+        self.prefix() > 0 || self.segments.iter().any(virtual_tokens)
+    }
+
+    /// How many keys and values are learned in every layer, in front of everything.
+    pub fn prefix(&self) -> usize {
+        match self.segments.first().map(|segment| &segment.kind) {
+            Some(SegmentKind::Prefix { count }) => *count,
+            _ => 0,
+        }
     }
 
     /// Whether all virtual tokens come before all text, the form that prompt-prepending tools use.
@@ -122,7 +137,7 @@ impl Template {
         for segment in &self.segments {
             match &segment.kind {
                 SegmentKind::Virtual { .. } if text_seen => return false,
-                SegmentKind::Virtual { .. } => {}
+                SegmentKind::Virtual { .. } | SegmentKind::Prefix { .. } => {}
                 SegmentKind::Literal(text) => text_seen |= !text.trim().is_empty(),
                 SegmentKind::Input { .. } | SegmentKind::Answer => text_seen = true,
             }
@@ -176,6 +191,7 @@ impl fmt::Display for SegmentKind {
                 }
             }
             Self::Answer => write!(f, "[z]"),
+            Self::Prefix { count } => write!(f, "[prefix:{count}]"),
             Self::Virtual { count, tie } => {
                 match count {
                     Count::Number(1) => write!(f, "[h")?,

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use ptuning_core::language_model::{
-    LanguageModel, Layout, Objective, SpecialTokens, Token, Tokenize,
+    Inputs, LanguageModel, Layout, Objective, SpecialTokens, Token, Tokenize,
 };
 
 /// Splits at spaces; a space belongs to the word after it; every new word gets the next id.
@@ -123,7 +123,8 @@ impl LanguageModel for Bag {
     fn embed(&self, ids: &[u32]) -> Tensor<2> {
         self.table.clone().select(0, ptuning_core::objective::ids(ids, &self.device()))
     }
-    fn encode(&self, embeddings: Tensor<2>, layout: &Layout) -> Tensor<2> {
+    fn encode(&self, inputs: Inputs, layout: &Layout) -> Tensor<2> {
+        let embeddings = inputs.embeddings;
         let starts = layout.starts();
         let rows = layout.answers.iter().map(|&(example, position)| {
             let row = |p| if p < layout.shared { p } else { starts[example] + p - layout.shared };

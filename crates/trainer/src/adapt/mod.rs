@@ -81,12 +81,11 @@ fn states(lm: &dyn LanguageModel, batch: &[Asked]) -> Tensor<2> {
         asked.positions.iter().map(move |&position| (example, position)).collect::<Vec<_>>()
     };
     let layout = Layout {
-        shared: 0,
-        constant: 0,
         own: batch.iter().map(|asked| asked.ids.len()).collect(),
         answers: batch.iter().enumerate().flat_map(places).collect(),
+        ..Layout::default()
     };
-    lm.encode(lm.embed(&ids), &layout)
+    lm.encode(lm.embed(&ids).into(), &layout)
 }
 
 /// A run that trains a language model, between two optimiser steps.

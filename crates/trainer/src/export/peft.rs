@@ -1,7 +1,8 @@
-//! Export to PEFT's PROMPT_TUNING format: a folder that `PeftModel.from_pretrained` loads.
+//! Export to PEFT's formats PROMPT_TUNING and PREFIX_TUNING: a folder that `PeftModel.from_pretrained`
+//! loads.
 //!
-//! PEFT prepends its virtual tokens to whatever it is given, so only a template whose virtual tokens
-//! all come first can be exported. The text after them has to be given to the tokenizer exactly as
+//! PEFT prepends its virtual tokens, or a prefix, to whatever it is given, so only a template whose virtual
+//! tokens all come first can be exported. The text after them has to be given to the tokenizer exactly as
 //! ptune does, leading space included; `README.md` in the export shows how.
 
 use std::collections::BTreeMap;
@@ -9,7 +10,7 @@ use std::path::Path;
 
 use backbone::Backbone;
 use burn::tensor::Tensor;
-use ptuning_core::language_model::Tokenize;
+use ptuning_core::language_model::{Objective, Tokenize};
 use ptuning_core::objective::ids;
 use ptuning_core::template::SegmentKind;
 use serde_json::json;
@@ -38,14 +39,22 @@ pub fn export_peft(
     }
     let template = prompt.template.template();
     let vectors = prompt.vectors.clone().ok_or(Error::NothingToLearn)?;
+    let prefix = backbone.model.prefix_shape().filter(|_| template.prefix() > 0);
+    if prefix.is_some() && backbone.model.objective() == Objective::Masked {
+        return Err(Error::MaskedPrefix);
+    }
     if !template.is_prefix_only() {
         return Err(Error::NotAPrefix { template: template.source().to_owned() });
     }
-    if !backbone.tokenizer.special().prefix.is_empty() {
+    let opens = !backbone.tokenizer.special().prefix.is_empty();
+    if prefix.is_none() && opens {
         return Err(Error::SpecialTokenFirst);
     }
     // Tied virtual tokens stand several times: PEFT has a row for each place.
-    let rows = prompt.template.prefix_virtual_tokens();
+    let rows = match prefix {
+        Some(_) => (0..template.prefix() as u32).collect(),
+        None => prompt.template.prefix_virtual_tokens(),
+    };
     let vectors: Tensor<2> = vectors.clone().select(0, ids(&rows, &vectors.device()));
     let data = vectors.into_data();
     std::fs::create_dir_all(folder).map_err(Error::io(folder, "created"))?;
@@ -54,7 +63,7 @@ pub fn export_peft(
     let tensors = BTreeMap::from([("prompt_embeddings".to_owned(), data.clone())]);
     let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
     write_tensors(&weights, &tensors, metadata)?;
-    let config = json!({
+    let mut config = json!({
         "auto_mapping": null,
         "base_model_name_or_path": backbone_source,
         "inference_mode": true,
@@ -63,43 +72,67 @@ pub fn export_peft(
         "num_layers": null,
         "num_transformer_submodules": 1,
         "num_virtual_tokens": rows.len(),
-        "peft_type": "PROMPT_TUNING",
         "peft_version": PEFT_VERSION,
-        "prompt_tuning_init": "RANDOM",
-        "prompt_tuning_init_text": null,
         "revision": null,
         "task_type": "CAUSAL_LM",
-        "token_dim": backbone.model.hidden_size(),
-        "tokenizer_kwargs": null,
-        "tokenizer_name_or_path": null,
     });
+    let own = match prefix {
+        Some(shape) => json!({
+            "encoder_hidden_size": shape.heads * shape.head_dim,
+            "num_attention_heads": shape.heads,
+            "num_layers": shape.layers,
+            "peft_type": "PREFIX_TUNING",
+            "prefix_projection": false,
+            "token_dim": shape.heads * shape.head_dim,
+        }),
+        None => json!({
+            "peft_type": "PROMPT_TUNING",
+            "prompt_tuning_init": "RANDOM",
+            "prompt_tuning_init_text": null,
+            "token_dim": backbone.model.hidden_size(),
+            "tokenizer_kwargs": null,
+            "tokenizer_name_or_path": null,
+        }),
+    };
+    if let (Some(config), serde_json::Value::Object(own)) = (config.as_object_mut(), own) {
+        config.extend(own);
+        config.sort_keys();
+    }
     let file = folder.join("adapter_config.json");
     let text = serde_json::to_string_pretty(&config)
         .map_err(|source| CheckpointError::Metadata { file: file.clone(), source })?;
     atomically(&file, format!("{text}\n").as_bytes())?;
-    atomically(&folder.join("README.md"), readme(prompt, backbone_source).as_bytes())?;
+    atomically(&folder.join("README.md"), readme(prompt, backbone_source, opens).as_bytes())?;
 
     let (mut back, _) = read_tensors(&weights)?;
     let difference = largest_difference(&data, back.remove("prompt_embeddings").as_ref());
     if difference == 0.0 { Ok(()) } else { Err(Error::ExportDiffers { path: weights, difference }) }
 }
 
-fn readme(prompt: &Prompt, backbone_source: &str) -> String {
+/// `opens` is whether the tokenizer opens every sequence with a token of its own.
+fn readme(prompt: &Prompt, backbone_source: &str, opens: bool) -> String {
     let template = prompt.template.template();
+    let (format, place) = match template.prefix() {
+        0 => ("PROMPT_TUNING", "The virtual tokens come first; the text after them"),
+        _ => ("PREFIX_TUNING", "Keys and values of every layer come first; the text after them"),
+    };
+    let special = if opens { "True" } else { "False" };
     let text: String = template
         .segments()
         .iter()
         .map(|segment| match &segment.kind {
             SegmentKind::Literal(words) => words.replace('{', "{{").replace('}', "}}"),
             SegmentKind::Input { field, .. } => format!("{{{field}}}"),
-            SegmentKind::Answer | SegmentKind::Virtual { .. } => String::new(),
+            SegmentKind::Answer | SegmentKind::Virtual { .. } | SegmentKind::Prefix { .. } => {
+                String::new()
+            }
         })
         .collect();
     let fields = template.fields().join("=…, ");
     format!(
-        "# A prompt trained by ptune, in PEFT's PROMPT_TUNING format\n\n\
+        "# A prompt trained by ptune, in PEFT's {format} format\n\n\
          Template: `{}`  \nBackbone: `{backbone_source}`\n\n\
-         The virtual tokens come first; the text after them keeps its leading space:\n\n\
+         {place} keeps its leading space:\n\n\
          ```python\n\
          from peft import PeftModel\n\
          from transformers import AutoModelForCausalLM, AutoTokenizer\n\n\
@@ -107,7 +140,7 @@ fn readme(prompt: &Prompt, backbone_source: &str) -> String {
          model = PeftModel.from_pretrained(base, \"THIS_FOLDER\")\n\
          tokenizer = AutoTokenizer.from_pretrained(BACKBONE_FOLDER)\n\
          text = {:?}.format({fields}=…)\n\
-         ids = tokenizer(text, add_special_tokens=False, return_tensors=\"pt\")\n\
+         ids = tokenizer(text, add_special_tokens={special}, return_tensors=\"pt\")\n\
          logits = model(**ids).logits[0, -1]  # scores of the answer\n\
          ```\n",
         template.source(),

@@ -2,7 +2,7 @@
 //!
 //! | tensor | what |
 //! |---|---|
-//! | `prompt` | h_0 … h_m, F32 `[prompt, hidden]` |
+//! | `prompt` | h_0 … h_m, F32 `[prompt, hidden]`, or a prefix, F32 `[prefix, prefix_width]` |
 //! | `candidates` | vocabulary ids that may answer, U32; absent for the whole vocabulary |
 //!
 //! The metadata keys are `format` (`ptune-prompt`), `format_version`, `template`, `virtual_tokens`
@@ -20,7 +20,7 @@ use ptuning_core::verbalizer::LabelWords;
 
 use crate::checkpoint::{CheckpointError, id_tensor, read_tensors, verbalizer, write_tensors};
 use crate::error::Error;
-use crate::prompt::Prompt;
+use crate::prompt::{Prompt, prefix_width};
 use crate::task::bind;
 
 const NAME: &str = "ptune-prompt";
@@ -31,7 +31,7 @@ const VERSION: &str = "1";
 pub struct PromptFile {
     /// Text of the template.
     pub template: String,
-    /// h_0 … h_m, F32 `[prompt, hidden]`.
+    /// h_0 … h_m, F32 `[prompt, hidden]`, or a prefix, F32 `[prefix, prefix_width]`.
     pub vectors: TensorData,
     /// Vocabulary ids that may answer; `None` for the whole vocabulary.
     pub candidates: Option<Vec<u32>>,
@@ -102,7 +102,9 @@ impl PromptFile {
             .into());
         }
         let template = bind("the export's template", &self.template, backbone)?;
-        let expected = vec![template.prompt_len(), backbone.model.hidden_size()];
+        let width = prefix_width(&template, backbone);
+        let width = width.unwrap_or_else(|| backbone.model.hidden_size());
+        let expected = vec![template.prompt_len(), width];
         if self.vectors.shape().to_vec() != expected {
             let found = Some(self.vectors.shape().to_vec());
             return Err(

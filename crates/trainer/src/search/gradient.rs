@@ -151,6 +151,9 @@ impl Triggers {
         if template.prompt_len() == 0 {
             return Err(SearchError::NoTriggers { setting, found: text.to_owned() }.into());
         }
+        if template.template().prefix() > 0 {
+            return Err(Error::PrefixWithoutWords { what: setting });
+        }
         let verbalizer = task.verbalizer(&template)?;
         let items = same_examples(task, Split::Train, &template, judged)?;
         // A prompt that says the answer is none.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use burn_train::Interrupter;
 use ptuning_core::language_model::Tokenize;
 use ptuning_core::objective::Scores;
@@ -18,7 +18,7 @@ use crate::checkpoint::{Checkpoint, CheckpointError, FORMAT, Header, Position};
 use crate::error::Error;
 use crate::evaluate::outcome;
 use crate::progress::Observer;
-use crate::prompt::check_backbone;
+use crate::prompt::{check_backbone, prefix_width};
 use crate::run_dir::RunDir;
 use crate::settings::{PromptEncoderKind, PromptInit, Split, VerbalizerKind};
 use crate::strategy::StepOutcome;
@@ -237,10 +237,14 @@ fn encoder_config(task: &Task, template: &BoundTemplate) -> Result<EncoderConfig
         PromptEncoderKind::Direct => (EncoderKind::Direct, None),
     };
     let inner = inner.unwrap_or(hidden);
+    let prefix_width = prefix_width(template, &task.backbone);
+    if prefix_width.is_some() && kind == EncoderKind::Lstm {
+        return Err(Error::PrefixKind);
+    }
     if kind == EncoderKind::Lstm && inner % 2 != 0 {
         return Err(Error::OddWidth(inner));
     }
-    Ok(EncoderConfig { kind, prompt: template.prompt_len(), hidden, inner })
+    Ok(EncoderConfig { kind, prompt: template.prompt_len(), hidden, inner, prefix_width })
 }
 
 fn new_encoder(
@@ -260,8 +264,17 @@ fn new_encoder(
         }
     };
     let mut init = Initializer::new(task.settings.seed);
-    let table = task.backbone.model.word_embeddings();
-    let vectors = initial_vectors(&start, template.virtual_tokens(), &table, &mut init);
-    let device: Device = task.backbone.model.device().autodiff();
+    let model = &task.backbone.model;
+    let vectors = match (config.prefix_width, config.kind, &start) {
+        (Some(_), EncoderKind::Direct, Start::Normal { std }) => {
+            Tensor::from_data(init.normal(config.start_shape(), *std), &model.device())
+        }
+        (Some(_), EncoderKind::Direct, _) => return Err(Error::PrefixInit),
+        _ => {
+            let table = model.word_embeddings();
+            initial_vectors(&start, template.virtual_tokens(), &table, &mut init)
+        }
+    };
+    let device: Device = model.device().autodiff();
     Ok(PromptEncoder::new(config, vectors, &mut init, &device))
 }

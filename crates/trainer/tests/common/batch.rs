@@ -62,7 +62,11 @@ pub fn items(name: &str, objective: Objective, prompt: usize) -> Vec<Item> {
             .collect();
         let Row { ids, answer, label } = row;
         let (text, shortened) = (Vec::new(), Vec::new());
-        Item { encoded: Encoded { ids, slots, text, answer, shortened }, answer: label, index }
+        Item {
+            encoded: Encoded { ids, slots, text, answer, prefix: 0, shortened },
+            answer: label,
+            index,
+        }
     };
     rows(name, objective).into_iter().enumerate().map(item).collect()
 }
