@@ -198,3 +198,63 @@ fn words_of_several_tokens_are_judged_but_not_trained_with() {
     assert_eq!(trained.code, Some(2), "{trained}");
     assert!(trained.stderr.contains("is 3 tokens here"), "{trained}");
 }
+
+/// Label vectors, and word weights, behind a template of words: nothing else learns.
+#[test]
+fn what_learns_of_labels_alone_is_kept_and_shipped() {
+    let folder = folder();
+    let words = "--set 'template.text=\"The capital of [x] is [z]\"' --set train.epochs=6 --quiet";
+    let soft = "--set verbalizer.kind=soft --set verbalizer.calibration=none";
+    // Inputs that say nothing go with a calibration.
+    folder.write("labels.toml", CONFIG.replace("content_free = [\"Th\", \"capital\"]\n", ""));
+    let weights = "--set verbalizer.learn_weights=true --set verbalizer.lr=0.1";
+    for (name, options) in [("soft", soft), ("weights", weights)] {
+        let train = format!("train --config labels.toml --name {name} {words} {options}");
+        let ran = folder.run(&train);
+        assert_eq!(ran.code, Some(0), "{ran}");
+        assert!(ran.stdout.contains("labels tuned"), "{ran}");
+        let losses: Vec<f64> = folder
+            .text(&format!("runs/{name}/metrics.csv"))
+            .lines()
+            .skip(1)
+            .map(|line| line.split(',').nth(2).unwrap().parse().unwrap())
+            .collect();
+        assert!(losses[5] < losses[0], "{name}: {losses:?}");
+        let predict = "Britain India --format json";
+        let from_run = folder.run(&format!("predict runs/{name} {predict}"));
+        assert_eq!(from_run.code, Some(0), "{from_run}");
+        let file = format!("predict --prompt runs/{name}/prompt.safetensors {predict}");
+        assert_eq!(folder.run(&file).stdout, from_run.stdout, "{name}");
+        let labels = from_run.json()[0]["labels"].as_array().unwrap().len();
+        assert_eq!(labels, 2, "{from_run}");
+        let resumed = folder.run(&format!("resume runs/{name} --quiet"));
+        assert_eq!((resumed.code, &resumed.stdout), (Some(0), &ran.stdout), "{resumed}");
+    }
+    let judged = folder.run("eval runs/weights --split test");
+    assert!(judged.stdout.contains("London × "), "{judged}");
+}
+
+#[test]
+fn mistakes_about_what_learns_of_labels_are_told() {
+    let _stable = stable();
+    let folder = folder();
+    let lines = [
+        "--set verbalizer.kind=soft",
+        "--set verbalizer.kind=soft --set verbalizer.calibration=none --set verbalizer.learn_weights=true",
+        "--set verbalizer.lr=0.1",
+        "--set verbalizer.learn_weights=yes",
+    ];
+    assert_snapshot!(refused(&folder, "train --config labels.toml", &lines), @r#"
+    $ --set verbalizer.kind=soft
+    error: labels.toml:12:15: `verbalizer.calibration` has no effect with kind `soft`, whose label vectors learn in the place of words
+
+    $ --set verbalizer.kind=soft --set verbalizer.calibration=none --set verbalizer.learn_weights=true
+    error: --set verbalizer.learn_weights=true: `verbalizer.learn_weights` has no effect with kind `soft`, whose label vectors learn in the place of words
+
+    $ --set verbalizer.lr=0.1
+    error: --set verbalizer.lr=0.1: `verbalizer.lr` has no effect with a verbalizer of which nothing learns
+
+    $ --set verbalizer.learn_weights=yes
+    error: --set verbalizer.learn_weights=yes: `verbalizer.learn_weights`: expected `true` or `false`, found the text "yes"
+    "#);
+}

@@ -211,6 +211,9 @@ pub trait LanguageModel: Send + Sync {
     /// - returns: logits, `[rows, vocab]`
     fn head(&self, hidden: Tensor<2>) -> Tensor<2>;
 
+    /// What the head multiplies states by for these words, `[ids, hidden]`.
+    fn head_rows(&self, ids: &[u32]) -> Tensor<2>;
+
     /// Cross-entropy of each answer, and what to call `backward` on for the gradient of their sum
     /// divided by `examples`: [`cross_entropy_backward`] of the [`head`](Self::head)'s scores, for
     /// which a model may know a shorter way.

@@ -179,6 +179,9 @@ impl LanguageModel for Counting<'_> {
     fn head(&self, hidden: Tensor<2>) -> Tensor<2> {
         self.0.head(hidden)
     }
+    fn head_rows(&self, ids: &[u32]) -> Tensor<2> {
+        self.0.head_rows(ids)
+    }
 }
 
 #[test]

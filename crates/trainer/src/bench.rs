@@ -137,7 +137,7 @@ pub fn bench(lm: &dyn LanguageModel, settings: &TrainSettings, shape: Shape) -> 
     let mut evaluate = Vec::new();
     for _ in 0..=shape.steps {
         let started = Instant::now();
-        let _: f32 = answer_logits(lm, Some(&prompt), &encoded).sum().into_scalar();
+        let _: f32 = answer_logits(lm, prompt.as_ref(), &encoded).sum().into_scalar();
         evaluate.push(started.elapsed().as_secs_f64());
     }
     evaluate.remove(0);

@@ -79,7 +79,11 @@ pub fn outcomes<const N: usize>(
         let mut logits: Option<Tensor<2>> = None;
         let mut whole: Option<(LabelWords, Tensor<2>)> = None;
         for judge in &mut judges {
-            let said = match judge.verbalizer.labels().filter(|labels| labels.longest() > 1) {
+            let said = match judge
+                .verbalizer
+                .labels()
+                .filter(|labels| labels.longest() > 1 || labels.is_soft())
+            {
                 None => judge.verbalizer.of_logits(
                     logits.get_or_insert_with(|| each(answer_logits(lm, prompt, &encoded))).clone(),
                 ),
@@ -170,7 +174,7 @@ pub struct Evaluation {
     /// The labels and their words, where answers are labels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub labels: Option<String>,
-    /// What was trained, in short: `P-tuned`, `LM tuned`, `prompt+LM`.
+    /// What was trained, in short: `P-tuned`, `LM tuned`, `prompt+LM`, `labels tuned`.
     #[serde(skip)]
     pub trained: &'static str,
     /// The trained prompt; `None` when only the manual template was scored.
@@ -255,6 +259,7 @@ pub fn evaluate(task: &Task, prompt: Option<&Prompt>, split: Split) -> Result<Ev
         trained: match settings.train.strategy {
             Some(Strategy::FixedPrompt) => "LM tuned",
             Some(Strategy::PromptAndLm) => "prompt+LM",
+            _ if prompt.is_some_and(|prompt| prompt.vectors.is_none()) => "labels tuned",
             _ => "P-tuned",
         },
         labels,

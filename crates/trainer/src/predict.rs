@@ -39,7 +39,8 @@ pub struct Prediction {
     pub input: Fields,
     /// The template with the input in it.
     pub filled: String,
-    /// The best answers, best first; where answers are labels, the words that stand for them.
+    /// The best answers, best first; where answers are labels, the words that stand for them, none of label
+    /// vectors.
     pub answers: Vec<Answer>,
     /// The labels, best first, where answers are labels.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -113,6 +114,10 @@ fn label_answers(
     said: Tensor<2>,
     k: usize,
 ) -> Vec<(Vec<Answer>, Vec<LabelProbability>)> {
+    if labels.is_soft() {
+        let found = |scores: Vec<f32>| (Vec::new(), label_probabilities(labels, scores));
+        return rows(labels.compared(said)).into_iter().map(found).collect();
+    }
     let words = labels.compared(said);
     let scores = rows(labels.aggregated(words.clone()));
     let row = |(words, scores): (Vec<f32>, Vec<f32>)| {
@@ -124,16 +129,20 @@ fn label_answers(
         let mut answers: Vec<Answer> = labels.words().zip(words).map(word).collect();
         answers.sort_by(|a, b| b.probability.total_cmp(&a.probability));
         answers.truncate(k);
-        let label = |(label, score): (&Label, f32)| LabelProbability {
-            label: label.name.clone(),
-            probability: score.exp(),
-        };
-        let mut found: Vec<LabelProbability> =
-            labels.labels().iter().zip(scores).map(label).collect();
-        found.sort_by(|a, b| b.probability.total_cmp(&a.probability));
-        (answers, found)
+        (answers, label_probabilities(labels, scores))
     };
     rows(words).into_iter().zip(scores).map(row).collect()
+}
+
+/// Labels, best first.
+fn label_probabilities(labels: &LabelWords, scores: Vec<f32>) -> Vec<LabelProbability> {
+    let label = |(label, score): (&Label, f32)| LabelProbability {
+        label: label.name.clone(),
+        probability: score.exp(),
+    };
+    let mut found: Vec<LabelProbability> = labels.labels().iter().zip(scores).map(label).collect();
+    found.sort_by(|a, b| b.probability.total_cmp(&a.probability));
+    found
 }
 
 fn rows(tensor: Tensor<2>) -> Vec<Vec<f32>> {

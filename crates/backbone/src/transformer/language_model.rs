@@ -177,6 +177,10 @@ impl LanguageModel for TransformerLm {
         self.head.scores(hidden)
     }
 
+    fn head_rows(&self, ids: &[u32]) -> Tensor<2> {
+        self.head.rows(ids)
+    }
+
     fn loss(&self, hidden: Tensor<2>, answers: &[u32], examples: usize) -> (Tensor<1>, Tensor<1>) {
         self.head.loss(hidden, answers, examples)
     }

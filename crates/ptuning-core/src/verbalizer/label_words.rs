@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::answers::{AnswerSet, Scorer, Scoring};
 use crate::language_model::{LanguageModel, Tokenize};
 use crate::objective::{cross_entropy, ids};
-use crate::prompt_model::answer_logits;
+use crate::prompt_model::{answer_logits, answer_states};
 use crate::template::{BoundTemplate, Encoded};
 
 /// How the words of a label make its score.
@@ -64,10 +64,13 @@ pub struct SeveralTokens {
 /// Labels with the words that stand for them, in the vocabulary of one tokenizer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LabelWords {
-    labels: Vec<Label>,
-    aggregate: Aggregate,
+    pub(super) labels: Vec<Label>,
+    pub(super) aggregate: Aggregate,
     /// Log-probability of each word without an input, subtracted from its score; empty for none.
-    prior: Vec<f32>,
+    pub(super) prior: Vec<f32>,
+    /// `[labels, hidden]`: what says a label's score in the place of its words; empty where words do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) vectors: Vec<f32>,
 }
 
 impl LabelWords {
@@ -97,7 +100,7 @@ impl LabelWords {
             Ok(Label { name: name.clone(), words })
         };
         let labels = labels.iter().map(label).collect::<Result<_, _>>()?;
-        Ok(Self { labels, aggregate, prior: Vec::new() })
+        Ok(Self { labels, aggregate, prior: Vec::new(), vectors: Vec::new() })
     }
 
     /// Refuses words of several tokens, which are scored whole but not trained with.
@@ -135,12 +138,15 @@ impl LabelWords {
         self.labels.iter().position(|label| label.name == name)
     }
 
-    /// Whether this can be of a vocabulary of so many words: ids below it, a prior for all words or none.
-    pub fn fits(&self, vocab: usize) -> bool {
+    /// Whether this can be of a language model of these sizes: ids below its vocabulary's, a prior for all
+    /// words or none, label vectors of its width for all labels or none.
+    pub fn fits(&self, vocab: usize, hidden: usize) -> bool {
         let mut words = self.words();
+        let vectors = self.vectors.is_empty() || self.vectors.len() == self.labels.len() * hidden;
         let prior = self.prior.is_empty() || self.prior.len() == self.words().count();
         let full = self.labels.iter().all(|label| !label.words.is_empty());
         prior
+            && vectors
             && full
             && !self.labels.is_empty()
             && words.all(|word| word.tokens().iter().all(|&id| (id as usize) < vocab))
@@ -182,18 +188,21 @@ impl LabelWords {
     }
 
     /// What a language model says of each word, before words are compared: its logit, or where a word is
-    /// several tokens the log-probability of each word as a whole.
+    /// several tokens the log-probability of each word as a whole. Label vectors say it of each label.
     ///
     /// # Shapes
     /// - `prompt`: `[prompt, hidden]`, without autodiff
     /// - `batch`: `rows` encoded examples
-    /// - returns: `[rows, words]`
+    /// - returns: `[rows, words]`, or `[rows, labels]` by label vectors
     pub fn said(
         &self,
         lm: &dyn LanguageModel,
         prompt: Option<&Tensor<2>>,
         batch: &[&Encoded],
     ) -> Tensor<2> {
+        if self.is_soft() {
+            return self.soft_logits(answer_states(lm, prompt, batch), None);
+        }
         if self.longest() <= 1 {
             return self.of_logits(answer_logits(lm, prompt, batch));
         }
@@ -244,12 +253,15 @@ impl LabelWords {
         self.compared(self.of_logits(logits))
     }
 
-    /// Log-probability of each label, from the scores of its words.
+    /// Log-probability of each label, from the scores of its words; those of label vectors as they are.
     ///
     /// # Shapes
     /// - `word_scores`: `[rows, words]`
     /// - returns: `[rows, labels]`
     pub fn aggregated(&self, word_scores: Tensor<2>) -> Tensor<2> {
+        if self.is_soft() {
+            return word_scores;
+        }
         let device = word_scores.device();
         let mut first = 0;
         let label = |label: &Label| {
@@ -274,16 +286,16 @@ impl LabelWords {
     /// by `examples`.
     ///
     /// # Shapes
-    /// - `logits`: `[rows, vocab]`, tracked by autodiff
+    /// - `scores`: `[rows, labels]`, as of [`scores`](Self::scores), tracked by autodiff
     /// - `labels`: a number for each row
     /// - returns: losses, `[rows]`, untracked; and the objective, `[1]`
     pub fn loss(
         &self,
-        logits: Tensor<2>,
+        scores: Tensor<2>,
         labels: &[u32],
         examples: usize,
     ) -> (Tensor<1>, Tensor<1>) {
-        let losses = cross_entropy(self.label_scores(logits), labels);
+        let losses = cross_entropy(scores, labels);
         (losses.clone().without_autodiff(), losses.sum().div_scalar(examples as f64))
     }
 }
@@ -348,7 +360,7 @@ impl Aggregate {
 }
 
 /// `log Σ exp(x)` along a row, without overflow.
-fn log_sum_exp(x: Tensor<2>) -> Tensor<2> {
+pub(super) fn log_sum_exp(x: Tensor<2>) -> Tensor<2> {
     let max = x.clone().without_autodiff().max_dim(1);
     let max = if x.is_autodiff() { max.autodiff() } else { max };
     (x - max.clone()).exp().sum_dim(1).log() + max

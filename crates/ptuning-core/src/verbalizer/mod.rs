@@ -3,6 +3,7 @@
 mod automatic;
 mod knowledgeable;
 mod label_words;
+mod learned;
 mod open_vocabulary;
 
 use burn::tensor::Tensor;
@@ -109,7 +110,7 @@ impl Verbalizer {
     ) -> (Tensor<1>, Tensor<1>) {
         match self {
             Self::Words(_) => lm.loss(states, answers, examples),
-            Self::Labels(labels) => labels.loss(lm.head(states), answers, examples),
+            Self::Labels(labels) => labels.loss(labels.scores(lm, states, None), answers, examples),
         }
     }
 }

@@ -140,6 +140,9 @@ impl LanguageModel for Bag {
     fn head(&self, hidden: Tensor<2>) -> Tensor<2> {
         hidden.matmul(self.table.clone().transpose())
     }
+    fn head_rows(&self, ids: &[u32]) -> Tensor<2> {
+        self.embed(ids)
+    }
 }
 
 pub fn fields(pairs: &[(&str, &str)]) -> ptuning_core::template::Fields {

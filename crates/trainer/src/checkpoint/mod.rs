@@ -7,6 +7,8 @@
 //! | `optimizer.<parameter>.moment_1`, `.moment_2` | Adam's moments |
 //! | `lm.<tensor>` | what of the language model has learned: weights, or LoRA's `.lora_A` and `.lora_B` |
 //! | `lm_optimizer.<tensor>.moment_1`, `.moment_2` | its optimiser |
+//! | `verbalizer.value` | what of the verbalizer has learned: logarithms of word weights, or label vectors |
+//! | `verbalizer_optimizer.value.moment_1`, `.moment_2` | its optimiser |
 //! | `candidates` | vocabulary ids that may answer; absent for the whole vocabulary |
 //!
 //! The metadata key `ptune` holds a [`Position`] and what it belongs to as JSON. The learning-rate
@@ -84,6 +86,13 @@ pub struct Header {
     /// The language model's part, where it learned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lm: Option<LmHeader>,
+    /// Steps that the moments of the verbalizer's optimiser have seen.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub labels_steps: usize,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// A checkpoint in memory.
@@ -99,6 +108,10 @@ pub struct Checkpoint {
     pub lm: BTreeMap<String, TensorData>,
     /// Its optimiser, by tensor and moment.
     pub lm_optimizer: BTreeMap<String, TensorData>,
+    /// What of the verbalizer has learned.
+    pub labels: BTreeMap<String, TensorData>,
+    /// Its optimiser's moments.
+    pub labels_optimizer: BTreeMap<String, TensorData>,
     /// What may answer.
     pub verbalizer: Verbalizer,
 }
@@ -115,6 +128,8 @@ impl Checkpoint {
             ("optimizer", &self.optimizer),
             ("lm", &self.lm),
             ("lm_optimizer", &self.lm_optimizer),
+            ("verbalizer", &self.labels),
+            ("verbalizer_optimizer", &self.labels_optimizer),
         ] {
             tensors
                 .extend(part.iter().map(|(name, data)| (format!("{prefix}.{name}"), data.clone())));
@@ -140,6 +155,8 @@ impl Checkpoint {
             optimizer: part(&mut tensors, "optimizer"),
             lm: part(&mut tensors, "lm"),
             lm_optimizer: part(&mut tensors, "lm_optimizer"),
+            labels: part(&mut tensors, "verbalizer"),
+            labels_optimizer: part(&mut tensors, "verbalizer_optimizer"),
         })
     }
 }

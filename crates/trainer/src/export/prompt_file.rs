@@ -2,7 +2,7 @@
 //!
 //! | tensor | what |
 //! |---|---|
-//! | `prompt` | h_0 … h_m, F32 `[prompt, hidden]`, or a prefix, F32 `[prefix, prefix_width]` |
+//! | `prompt` | h_0 … h_m, F32 `[prompt, hidden]`, or a prefix, F32 `[prefix, prefix_width]`; absent where labels alone learned |
 //! | `candidates` | vocabulary ids that may answer, U32; absent for the whole vocabulary |
 //!
 //! The metadata keys are `format` (`ptune-prompt`), `format_version`, `template`, `virtual_tokens`
@@ -31,8 +31,9 @@ const VERSION: &str = "1";
 pub struct PromptFile {
     /// Text of the template.
     pub template: String,
-    /// h_0 … h_m, F32 `[prompt, hidden]`, or a prefix, F32 `[prefix, prefix_width]`.
-    pub vectors: TensorData,
+    /// h_0 … h_m, F32 `[prompt, hidden]`, or a prefix, F32 `[prefix, prefix_width]`; `None` where labels
+    /// alone learned.
+    pub vectors: Option<TensorData>,
     /// Vocabulary ids that may answer; `None` for the whole vocabulary.
     pub candidates: Option<Vec<u32>>,
     /// Labels and their words, where answers are labels.
@@ -68,7 +69,7 @@ impl PromptFile {
         }
         let text = |key: &str| metadata.get(key).cloned().ok_or_else(foreign);
         let json = |source| CheckpointError::Metadata { file: path.to_owned(), source };
-        let vectors = tensors.remove("prompt").ok_or_else(foreign)?;
+        let vectors = tensors.remove("prompt");
         let candidates = tensors.remove("candidates").map(|data| data.iter::<u32>().collect());
         Ok(Self {
             template: text("template")?,
@@ -105,8 +106,10 @@ impl PromptFile {
         let width = prefix_width(&template, backbone);
         let width = width.unwrap_or_else(|| backbone.model.hidden_size());
         let expected = vec![template.prompt_len(), width];
-        if self.vectors.shape().to_vec() != expected {
-            let found = Some(self.vectors.shape().to_vec());
+        let found = self.vectors.as_ref().map(|vectors| vectors.shape().to_vec());
+        let expected = (template.prompt_len() > 0).then_some(expected);
+        if found != expected {
+            let expected = expected.unwrap_or_default();
             return Err(
                 CheckpointError::Parameter { name: "prompt".to_owned(), expected, found }.into()
             );
@@ -115,7 +118,8 @@ impl PromptFile {
         let known = |ids: &Vec<u32>| -> Vec<u32> {
             ids.iter().copied().filter(|&id| (id as usize) < vocab).collect()
         };
-        let labels = self.labels.clone().filter(|labels| labels.fits(vocab));
+        let labels =
+            self.labels.clone().filter(|labels| labels.fits(vocab, backbone.model.hidden_size()));
         if labels.is_none() && self.labels.is_some() {
             return Err(CheckpointError::Foreign {
                 file: path.to_owned(),
@@ -124,8 +128,9 @@ impl PromptFile {
             .into());
         }
         let verbalizer = verbalizer(labels, self.candidates.as_ref().map(known));
-        let vectors = Tensor::from_data(self.vectors.clone(), &backbone.model.device());
-        Ok(Prompt { template, vectors: Some(vectors), verbalizer, lm: None })
+        let device = backbone.model.device();
+        let vectors = self.vectors.clone().map(|vectors| Tensor::from_data(vectors, &device));
+        Ok(Prompt { template, vectors, verbalizer, lm: None })
     }
 }
 
@@ -142,8 +147,11 @@ pub fn export_safetensors(
     if prompt.lm.is_some() {
         return Err(Error::LmLearned);
     }
-    let vectors = prompt.vectors.as_ref().ok_or(Error::NothingToLearn)?.to_data();
-    let mut tensors = BTreeMap::from([("prompt".to_owned(), vectors.clone())]);
+    let vectors = prompt.vectors.as_ref().map(Tensor::to_data);
+    let mut tensors = BTreeMap::new();
+    if let Some(vectors) = &vectors {
+        tensors.insert("prompt".to_owned(), vectors.clone());
+    }
     if let Some(ids) = prompt.verbalizer.candidates() {
         tensors.insert("candidates".to_owned(), id_tensor(ids));
     }
@@ -169,8 +177,10 @@ pub fn export_safetensors(
     write_tensors(path, &tensors, metadata)?;
 
     let back = PromptFile::load(path)?.prompt(backbone, path)?;
-    let back = back.vectors.map(|vectors| vectors.into_data());
-    let difference = largest_difference(&vectors, back.as_ref());
+    let difference = match (&vectors, back.vectors.map(Tensor::into_data)) {
+        (Some(vectors), back) => largest_difference(vectors, back.as_ref()),
+        (None, _) => 0.0,
+    };
     if difference == 0.0 {
         Ok(())
     } else {

@@ -43,7 +43,7 @@ pub fn prepare(
             options.words.as_deref().map(data::words).transpose()?;
         }
         Method::Prompts(options) => {
-            check_template(task.settings.train.strategy, 1)?;
+            check_template(task.settings.train.strategy, 1, false)?;
             layouts(&wording, &options.anchors, &options.tokens)?;
         }
     }

@@ -22,6 +22,11 @@ pub struct VerbalizerSettings {
     pub kind: VerbalizerKind,
     /// How the words of a label make its score.
     pub aggregate: Aggregate,
+    /// Whether training learns how much each word counts.
+    pub learn_weights: bool,
+    /// Learning rate of word weights or label vectors; the prompt's if `None`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lr: Option<f64>,
     /// What is taken off a word's score.
     #[serde(flatten)]
     pub calibration: Calibration,
@@ -52,6 +57,11 @@ pub enum Calibration {
 }
 
 impl VerbalizerSettings {
+    /// Whether training learns anything of it.
+    pub fn learns(&self) -> bool {
+        self.learn_weights || self.kind == VerbalizerKind::Soft
+    }
+
     /// How many inputs of train tell what words score whatever their labels.
     pub fn support(&self) -> usize {
         match self.calibration {
@@ -105,6 +115,8 @@ pub(super) fn verbalizer(reader: &mut Reader<'_>) -> Option<VerbalizerSettings> 
     let aggregates =
         [("mean", Aggregate::Mean), ("mean-log", Aggregate::MeanLog), ("max", Aggregate::Max)];
     let aggregate = reader.choice("verbalizer.aggregate", &aggregates);
+    let learn_weights = reader.read("verbalizer.learn_weights", "`true` or `false`", Node::boolean);
+    let lr = reader.positive("verbalizer.lr");
     let calibrations =
         [("none", Prior::None), ("contextual", Prior::Contextual), ("train", Prior::Train)];
     let calibration = reader.choice("verbalizer.calibration", &calibrations);
@@ -123,9 +135,37 @@ pub(super) fn verbalizer(reader: &mut Reader<'_>) -> Option<VerbalizerSettings> 
             reader.no_effect("verbalizer.content_free", &content_free, None, reason());
             reader.no_effect("verbalizer.calibration_examples", &examples, None, reason());
             reader.no_effect("verbalizer.weights", &weights, None, reason());
+            reader.no_effect("verbalizer.learn_weights", &learn_weights, None, reason());
+            reader.no_effect("verbalizer.lr", &lr, None, reason());
         }
         return None;
     };
+    let soft = kind == VerbalizerKind::Soft;
+    if soft {
+        let reason = || "kind `soft`, whose label vectors learn in the place of words".to_owned();
+        // What a resolved config says of them in any case is no mistake.
+        let other = |given: &&Given<Aggregate>| given.value != Aggregate::Mean;
+        reader.no_effect(
+            "verbalizer.aggregate",
+            &aggregate.as_ref().filter(other).map(place_of),
+            None,
+            reason(),
+        );
+        let on = |given: &&Given<bool>| given.value;
+        reader.no_effect(
+            "verbalizer.learn_weights",
+            &learn_weights.as_ref().filter(on).map(place_of),
+            None,
+            reason(),
+        );
+        let given = calibration.as_ref().filter(|given| given.value != Prior::None);
+        reader.no_effect("verbalizer.calibration", &given.map(place_of), None, reason());
+    }
+    let learn_weights = learn_weights.or_default_to(false);
+    if !soft && !learn_weights {
+        let reason = "a verbalizer of which nothing learns".to_owned();
+        reader.no_effect("verbalizer.lr", &lr, None, reason);
+    }
     let (place, calibration) = match calibration {
         Some(Given { value, place }) => (Some(place), value),
         None => (None, Prior::None),
@@ -152,6 +192,8 @@ pub(super) fn verbalizer(reader: &mut Reader<'_>) -> Option<VerbalizerSettings> 
     Some(VerbalizerSettings {
         kind,
         aggregate: aggregate.or_default_to(Aggregate::Mean),
+        learn_weights,
+        lr: lr.map(|given| given.value),
         calibration: match calibration {
             Prior::None => Calibration::None,
             Prior::Contextual => {
@@ -165,6 +207,10 @@ pub(super) fn verbalizer(reader: &mut Reader<'_>) -> Option<VerbalizerSettings> 
         weights: weights.or_default_to(BTreeMap::new()),
         labels,
     })
+}
+
+fn place_of<T>(given: &Given<T>) -> Given<()> {
+    Given { value: (), place: given.place.clone() }
 }
 
 /// Labels have words unless these are found, and none where they are.

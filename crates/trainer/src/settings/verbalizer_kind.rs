@@ -19,6 +19,8 @@ pub enum VerbalizerKind {
         /// Only so many words are looked at, those most probable on train; at least 1.
         frequent: usize,
     },
+    /// Label vectors that learn, and start from the words of the settings.
+    Soft,
     /// From a source of knowledge, beside those of the settings.
     Knowledgeable {
         /// The source.
@@ -52,6 +54,7 @@ impl Serialize for Knowledge {
 enum Kind {
     Words,
     Automatic,
+    Soft,
     Knowledgeable,
 }
 
@@ -60,6 +63,7 @@ pub(super) fn kind(reader: &mut Reader<'_>, has_labels: bool) -> VerbalizerKind 
     let names = [
         ("words", Kind::Words),
         ("automatic", Kind::Automatic),
+        ("soft", Kind::Soft),
         ("knowledgeable", Kind::Knowledgeable),
     ];
     let kind = reader.choice("verbalizer.kind", &names);
@@ -83,8 +87,9 @@ pub(super) fn kind(reader: &mut Reader<'_>, has_labels: bool) -> VerbalizerKind 
         None => (None, Kind::Words),
     };
     let place = place.as_ref();
-    if kind == Kind::Words {
-        let reason = "kind `words`, whose words are in `verbalizer.labels`".to_owned();
+    if matches!(kind, Kind::Words | Kind::Soft) {
+        let name = if kind == Kind::Soft { "soft" } else { "words" };
+        let reason = format!("kind `{name}`, whose words are in `verbalizer.labels`");
         reader.no_effect("verbalizer.words", &words, place, reason);
     }
     if kind != Kind::Automatic {
@@ -98,6 +103,7 @@ pub(super) fn kind(reader: &mut Reader<'_>, has_labels: bool) -> VerbalizerKind 
     }
     match kind {
         Kind::Words => VerbalizerKind::Words,
+        Kind::Soft => VerbalizerKind::Soft,
         Kind::Automatic => VerbalizerKind::Automatic {
             words: words.or_default_to(5),
             frequent: frequent.or_default_to(1000),

@@ -4,19 +4,21 @@ use burn::tensor::{Device, Tensor};
 use kernels::profile::{Stage, timed};
 use ptuning_core::language_model::LanguageModel;
 use ptuning_core::prompt_encoder::PromptEncoder;
-use ptuning_core::prompt_model::answer_loss;
+use ptuning_core::prompt_model::{answer_loss, answer_states};
 use ptuning_core::template::Encoded;
 use ptuning_core::verbalizer::Verbalizer;
 
+use super::LearnedLabels;
 use crate::optimizer::Optimizer;
 use crate::parameters;
 use crate::task::Item;
 
-/// A prompt encoder and its optimiser, in front of a language model that never changes.
+/// A prompt encoder and its optimiser in front of a language model that never changes, or what learns of a
+/// verbalizer behind it, or both.
 pub struct FixedLm<'a> {
     lm: &'a dyn LanguageModel,
-    encoder: PromptEncoder,
-    optimizer: Optimizer,
+    prompt: Option<(PromptEncoder, Optimizer)>,
+    labels: Option<LearnedLabels>,
 }
 
 /// What one optimiser step saw.
@@ -41,7 +43,16 @@ impl StepOutcome {
 impl<'a> FixedLm<'a> {
     /// `encoder` lives on the autodiff twin of the language model's device.
     pub fn new(lm: &'a dyn LanguageModel, encoder: PromptEncoder, optimizer: Optimizer) -> Self {
-        Self { lm, encoder, optimizer }
+        Self::with(lm, Some((encoder, optimizer)), None)
+    }
+
+    /// The same with what learns of the verbalizer.
+    pub fn with(
+        lm: &'a dyn LanguageModel,
+        prompt: Option<(PromptEncoder, Optimizer)>,
+        labels: Option<LearnedLabels>,
+    ) -> Self {
+        Self { lm, prompt, labels }
     }
 
     /// One optimiser step over one or more batches, whose gradients add up to that of the mean loss
@@ -57,16 +68,26 @@ impl<'a> FixedLm<'a> {
         lr: f64,
     ) -> StepOutcome {
         let examples: usize = batches.iter().map(Vec::len).sum();
-        let vectors = timed(Stage::Encoder, || self.encoder.forward());
+        let forward = |(encoder, _): &(PromptEncoder, Optimizer)| encoder.forward();
+        let vectors = timed(Stage::Encoder, || self.prompt.as_ref().map(forward));
         let mut outcome = StepOutcome { examples, answers: examples, losses: Vec::new() };
         let mut upstream: Option<Tensor<2>> = None;
         for batch in batches {
-            let prompt = vectors.clone().without_autodiff().autodiff().require_grad();
             let encoded: Vec<&Encoded> = batch.iter().map(|item| &item.encoded).collect();
             let answers: Vec<u32> = batch.iter().map(|item| item.answer).collect();
-            let (losses, objective) = answer_loss(self.lm, &prompt, &encoded, &mut |states| {
-                verbalizer.loss(self.lm, states, &answers, examples)
-            });
+            let (lm, learned) = (self.lm, &mut self.labels);
+            let mut loss = |states: Tensor<2>| match (learned.as_mut(), verbalizer.labels()) {
+                (Some(learned), Some(labels)) => {
+                    learned.loss(labels, lm, states, &answers, examples)
+                }
+                _ => verbalizer.loss(lm, states, &answers, examples),
+            };
+            let Some(vectors) = &vectors else {
+                outcome.losses.push(loss(answer_states(lm, None, &encoded)).0);
+                continue;
+            };
+            let prompt = vectors.clone().without_autodiff().autodiff().require_grad();
+            let (losses, objective) = answer_loss(lm, &prompt, &encoded, &mut loss);
             let gradients = objective.backward();
             outcome.losses.push(losses);
             if let Some(gradient) = prompt.grad(&gradients) {
@@ -76,32 +97,44 @@ impl<'a> FixedLm<'a> {
                 });
             }
         }
-        if let Some(upstream) = upstream {
+        if let (Some((encoder, optimizer)), Some(vectors), Some(upstream)) =
+            (&mut self.prompt, vectors, upstream)
+        {
             // d loss / d parameter = d (vectors · upstream) / d parameter, upstream held fixed.
             let gradients = timed(Stage::Encoder, || {
                 let mut gradients = (vectors * upstream).sum().backward();
-                parameters::take_gradients(&self.encoder, &mut gradients)
+                parameters::take_gradients(encoder, &mut gradients)
             });
-            self.encoder = timed(Stage::Optimizer, || {
-                self.optimizer.step(self.encoder.clone(), gradients, lr)
-            });
+            *encoder = timed(Stage::Optimizer, || optimizer.step(encoder.clone(), gradients, lr));
+        }
+        if let Some(labels) = &mut self.labels {
+            labels.step(lr);
         }
         outcome
     }
 
-    /// The prompt's vectors as they are now, `[prompt, hidden]`, without autodiff.
-    pub fn vectors(&self) -> Tensor<2> {
-        self.encoder.forward().without_autodiff()
+    /// The prompt's vectors as they are now, `[prompt, hidden]`, without autodiff; none where words stand.
+    pub fn vectors(&self) -> Option<Tensor<2>> {
+        self.prompt.as_ref().map(|(encoder, _)| encoder.forward().without_autodiff())
     }
 
-    /// The prompt encoder.
-    pub fn encoder(&self) -> &PromptEncoder {
-        &self.encoder
+    /// The prompt encoder and its optimiser.
+    pub fn prompt(&self) -> Option<(&PromptEncoder, &Optimizer)> {
+        self.prompt.as_ref().map(|(encoder, optimizer)| (encoder, optimizer))
     }
 
-    /// The optimiser.
-    pub fn optimizer(&self) -> &Optimizer {
-        &self.optimizer
+    /// What learns of the verbalizer.
+    pub fn labels(&self) -> Option<&LearnedLabels> {
+        self.labels.as_ref()
+    }
+
+    /// Takes both back from a checkpoint.
+    pub(crate) fn restore(
+        &mut self,
+        prompt: Option<(PromptEncoder, Optimizer)>,
+    ) -> Option<&mut LearnedLabels> {
+        self.prompt = prompt;
+        self.labels.as_mut()
     }
 
     /// The device that new tensors of the optimiser go to.

@@ -6,7 +6,7 @@ use ptuning_core::prompt_model::answer_states;
 use ptuning_core::template::Encoded;
 use ptuning_core::verbalizer::Verbalizer;
 
-use super::{StepOutcome, TunedLm};
+use super::{LearnedLabels, StepOutcome, TunedLm};
 use crate::error::Error;
 use crate::optimizer::Optimizer;
 use crate::parameters;
@@ -18,6 +18,8 @@ pub struct WithLm {
     pub lm: TunedLm,
     /// The prompt encoder and its optimiser; none for a template of words.
     pub prompt: Option<(PromptEncoder, Optimizer)>,
+    /// What learns of the verbalizer.
+    pub labels: Option<LearnedLabels>,
     /// The language model's learning rate over the prompt's.
     lr_ratio: f64,
 }
@@ -25,7 +27,12 @@ pub struct WithLm {
 impl WithLm {
     /// Both before their first step.
     pub fn new(lm: TunedLm, prompt: Option<(PromptEncoder, Optimizer)>, lr_ratio: f64) -> Self {
-        Self { lm, prompt, lr_ratio }
+        Self { lm, prompt, labels: None, lr_ratio }
+    }
+
+    /// The same with what learns of the verbalizer.
+    pub fn with_labels(self, labels: Option<LearnedLabels>) -> Self {
+        Self { labels, ..self }
     }
 
     /// One optimiser step over one or more batches, whose gradients add up to that of the mean loss
@@ -52,7 +59,12 @@ impl WithLm {
             let encoded: Vec<&Encoded> = batch.iter().map(|item| &item.encoded).collect();
             let answers: Vec<u32> = batch.iter().map(|item| item.answer).collect();
             let states = answer_states(&model, prompt.as_ref(), &encoded);
-            let (losses, objective) = verbalizer.loss(&model, states, &answers, examples);
+            let (losses, objective) = match (&mut self.labels, verbalizer.labels()) {
+                (Some(learned), Some(labels)) => {
+                    learned.loss(labels, &model, states, &answers, examples)
+                }
+                _ => verbalizer.loss(&model, states, &answers, examples),
+            };
             outcome.losses.push(losses);
             let mut gradients = objective.backward();
             drop(model);
@@ -77,6 +89,9 @@ impl WithLm {
             let mut gradients = (vectors * upstream).sum().backward();
             let gradients = parameters::take_gradients(encoder, &mut gradients);
             *encoder = optimizer.step(encoder.clone(), gradients, lr);
+        }
+        if let Some(labels) = &mut self.labels {
+            labels.step(lr);
         }
         Ok(outcome)
     }

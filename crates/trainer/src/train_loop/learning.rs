@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use burn::tensor::{Tensor, TensorData};
 use ptuning_core::language_model::LanguageModel;
 use ptuning_core::prompt_encoder::PromptEncoder;
-use ptuning_core::verbalizer::Verbalizer;
+use ptuning_core::verbalizer::{LabelWords, Verbalizer};
 
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::error::Error;
 use crate::optimizer::Optimizer;
 use crate::parameters;
 use crate::settings::{Settings, Strategy};
-use crate::strategy::{FixedLm, LmHeader, StepOutcome, TunedLm, WithLm};
+use crate::strategy::{FixedLm, LearnedLabels, LmHeader, StepOutcome, TunedLm, WithLm};
 use crate::task::{Item, Task};
 
 /// What learns.
@@ -38,24 +38,43 @@ pub struct State {
     pub lm_values: BTreeMap<String, TensorData>,
     /// Its optimiser's moments.
     pub lm_optimizer: BTreeMap<String, TensorData>,
+    /// What of the verbalizer has been learned.
+    pub labels: BTreeMap<String, TensorData>,
+    /// Its optimiser's moments.
+    pub labels_optimizer: BTreeMap<String, TensorData>,
+    /// Steps that they have seen.
+    pub labels_steps: usize,
 }
 
 impl<'a> Learning<'a> {
-    /// What the strategy of the settings lets learn, before its first step.
+    /// What the strategy of the settings lets learn, before its first step; of `labels`, what the
+    /// verbalizer's settings say.
     ///
     /// # Errors
     /// A language model that cannot be trained as the settings say.
-    pub fn new(task: &'a Task, encoder: Option<PromptEncoder>) -> Result<Self, Error> {
-        let Settings { train, lm, seed, .. } = &task.settings;
+    pub fn new(
+        task: &'a Task,
+        encoder: Option<PromptEncoder>,
+        labels: Option<&LabelWords>,
+    ) -> Result<Self, Error> {
+        let Settings { train, lm, seed, verbalizer, .. } = &task.settings;
         let prompt = encoder.map(|encoder| (encoder, Optimizer::new(train)));
+        let learning = verbalizer.as_ref().filter(|verbalizer| verbalizer.learns());
+        let device = task.backbone.model.device();
+        let labels = labels.zip(learning).map(|(labels, settings)| {
+            LearnedLabels::new(labels, train, settings.lr.unwrap_or(train.lr), &device)
+        });
         let Some(settings) = lm else {
-            let (encoder, optimizer) = prompt.ok_or(Error::NothingToLearn)?;
+            if prompt.is_none() && labels.is_none() {
+                return Err(Error::NothingToLearn);
+            }
             let lm = task.backbone.model.as_ref();
-            return Ok(Self::Prompt(Box::new(FixedLm::new(lm, encoder, optimizer))));
+            return Ok(Self::Prompt(Box::new(FixedLm::with(lm, prompt, labels))));
         };
         let model = backbone::trainable(&task.backbone.path, &task.backbone.model.device())?;
         let lm = TunedLm::new(model, settings, train, *seed)?;
-        Ok(Self::Lm(Box::new(WithLm::new(lm, prompt, settings.lr / train.lr))))
+        let both = WithLm::new(lm, prompt, settings.lr / train.lr).with_labels(labels);
+        Ok(Self::Lm(Box::new(both)))
     }
 
     /// One optimiser step; see the strategies'.
@@ -77,7 +96,7 @@ impl<'a> Learning<'a> {
     /// The prompt's vectors as they are now, `[prompt, hidden]`, without autodiff; none without a prompt.
     pub fn vectors(&self) -> Option<Tensor<2>> {
         match self {
-            Self::Prompt(prompt) => Some(prompt.vectors()),
+            Self::Prompt(prompt) => prompt.vectors(),
             Self::Lm(both) => both.vectors(),
         }
     }
@@ -113,11 +132,20 @@ impl<'a> Learning<'a> {
             Self::Lm(both) => both.lm.is_finite(),
         };
         lm && self.vectors().is_none_or(finite)
+            && self.learned_labels().is_none_or(LearnedLabels::is_finite)
+    }
+
+    /// What learns of the verbalizer.
+    pub fn learned_labels(&self) -> Option<&LearnedLabels> {
+        match self {
+            Self::Prompt(prompt) => prompt.labels(),
+            Self::Lm(both) => both.labels.as_ref(),
+        }
     }
 
     fn prompt(&self) -> Option<(&PromptEncoder, &Optimizer)> {
         match self {
-            Self::Prompt(prompt) => Some((prompt.encoder(), prompt.optimizer())),
+            Self::Prompt(prompt) => prompt.prompt(),
             Self::Lm(both) => both.prompt.as_ref().map(|(encoder, optimizer)| (encoder, optimizer)),
         }
     }
@@ -129,6 +157,9 @@ impl<'a> Learning<'a> {
             let names = parameters::names(encoder);
             (state.optimizer, state.optimizer_steps) = optimizer.state(&names);
             state.encoder = parameters::values(encoder);
+        }
+        if let Some(labels) = self.learned_labels() {
+            (state.labels, state.labels_optimizer, state.labels_steps) = labels.state();
         }
         if let Self::Lm(both) = self {
             let (header, values, optimizer) = both.lm.state();
@@ -143,6 +174,7 @@ impl<'a> Learning<'a> {
     /// Parameters that are missing or of another shape.
     pub fn restore(&mut self, task: &'a Task, checkpoint: &Checkpoint) -> Result<(), Error> {
         let Checkpoint { header, encoder, optimizer, lm, lm_optimizer, .. } = checkpoint;
+        let Checkpoint { labels, labels_optimizer, .. } = checkpoint;
         let device = task.backbone.model.device();
         let restored = match self.prompt() {
             None => None,
@@ -153,12 +185,9 @@ impl<'a> Learning<'a> {
                 Some((own, moments))
             }
         };
-        match (self, restored) {
-            (Self::Prompt(prompt), Some((encoder, optimizer))) => {
-                **prompt = FixedLm::new(task.backbone.model.as_ref(), encoder, optimizer);
-            }
-            (Self::Prompt(_), None) => {}
-            (Self::Lm(both), restored) => {
+        let learned = match self {
+            Self::Prompt(prompt) => prompt.restore(restored),
+            Self::Lm(both) => {
                 both.prompt = restored;
                 let header = header.lm.as_ref().ok_or_else(|| CheckpointError::Parameter {
                     name: "lm".to_owned(),
@@ -166,21 +195,31 @@ impl<'a> Learning<'a> {
                     found: None,
                 })?;
                 both.lm.restore(header, lm, lm_optimizer)?;
+                both.labels.as_mut()
             }
+        };
+        if let Some(learned) = learned {
+            learned.restore(labels, labels_optimizer, header.labels_steps)?;
         }
         Ok(())
     }
 }
 
-/// Whether a strategy goes with a template that has so many virtual tokens.
+/// Whether a strategy goes with a template that has so many virtual tokens, and a verbalizer of which
+/// something `learns`.
 ///
 /// # Errors
 /// What the strategy misses.
-pub fn check_template(strategy: Option<Strategy>, prompt_len: usize) -> Result<(), Error> {
+pub fn check_template(
+    strategy: Option<Strategy>,
+    prompt_len: usize,
+    learns: bool,
+) -> Result<(), Error> {
     let strategy = strategy.unwrap_or(Strategy::FixedLm);
     match (strategy, prompt_len) {
         (Strategy::TuningFree, _) => Err(Error::TuningFree),
         (Strategy::FixedPrompt, 1..) => Err(Error::FixedVirtualTokens),
+        (Strategy::FixedLm, 0) if learns => Ok(()),
         (Strategy::FixedLm | Strategy::PromptAndLm, 0) => Err(Error::NothingToLearn),
         _ => Ok(()),
     }

@@ -20,7 +20,7 @@ use crate::evaluate::outcome;
 use crate::progress::Observer;
 use crate::prompt::{check_backbone, prefix_width};
 use crate::run_dir::RunDir;
-use crate::settings::{PromptEncoderKind, PromptInit, Split, VerbalizerKind};
+use crate::settings::{PromptEncoderKind, PromptInit, Split, VerbalizerKind, VerbalizerSettings};
 use crate::strategy::StepOutcome;
 use crate::task::{Counts, Item, Task};
 use crate::verbalize::prepared;
@@ -51,9 +51,13 @@ impl<'a> TrainLoop<'a> {
     /// A template that learns nothing or does not bind, data without usable examples.
     pub fn new(task: &'a Task) -> Result<Self, Error> {
         let template = task.bind("template.text", &task.settings.template.text)?;
-        check_template(task.settings.train.strategy, template.prompt_len())?;
+        let settings = &task.settings;
+        let learns = settings.verbalizer.as_ref().is_some_and(VerbalizerSettings::learns);
+        check_template(settings.train.strategy, template.prompt_len(), learns)?;
         let verbalizer = task.verbalizer(&template)?;
-        if let Some(labels) = verbalizer.labels() {
+        let soft = |settings: &VerbalizerSettings| settings.kind == VerbalizerKind::Soft;
+        let soft = settings.verbalizer.as_ref().is_some_and(soft);
+        if let (Some(labels), false) = (verbalizer.labels(), soft) {
             labels.check_single(&task.backbone.tokenizer)?;
         }
         let (train, train_counts) = task.encode(Split::Train, &template, &verbalizer)?;
@@ -66,7 +70,7 @@ impl<'a> TrainLoop<'a> {
         // The prior of the start: a trained prompt learns its own, and needs it constant.
         let start = encoder.as_ref().map(|encoder| encoder.forward().without_autodiff());
         let verbalizer = prepared(task, &template, start.as_ref(), verbalizer)?;
-        let learning = Learning::new(task, encoder)?;
+        let learning = Learning::new(task, encoder, verbalizer.labels())?;
         let learner = PromptLearner {
             task,
             template,
@@ -133,6 +137,14 @@ impl<'a> TrainLoop<'a> {
 }
 
 impl PromptLearner<'_> {
+    /// The verbalizer with what has been learned of it.
+    fn verbalizer(&self) -> Verbalizer {
+        match (&self.verbalizer, self.learning.learned_labels()) {
+            (Verbalizer::Labels(start), Some(learned)) => Verbalizer::Labels(learned.labels(start)),
+            (verbalizer, _) => verbalizer.clone(),
+        }
+    }
+
     /// Parameters of one encoder may fit another by name and shape; its config tells them apart.
     fn check_prompt(&self, checkpoint: &Checkpoint, file: &std::path::Path) -> Result<(), Error> {
         let header = &checkpoint.header;
@@ -145,6 +157,12 @@ impl PromptLearner<'_> {
         }
         let words = |verbalizer: &Verbalizer| verbalizer.labels().map(LabelWords::uncalibrated);
         let (expected, found) = (words(&self.verbalizer), words(&checkpoint.verbalizer));
+        // Weights that learn are the checkpoint's.
+        let learns = self.learning.learned_labels().is_some();
+        let equal = |a: &Option<LabelWords>, b: &Option<LabelWords>| match (a, b) {
+            (Some(a), Some(b)) if learns => a.has_words_of(b),
+            (a, b) => a == b,
+        };
         let names = |words: &Option<LabelWords>| -> Vec<String> {
             let labels = words.iter().flat_map(LabelWords::labels);
             labels.map(|label| label.name.clone()).collect()
@@ -152,7 +170,7 @@ impl PromptLearner<'_> {
         let given = self.task.settings.verbalizer.as_ref();
         let given = given.is_none_or(|settings| settings.kind == VerbalizerKind::Words);
         // Words that were found are the checkpoint's: finding them again may end elsewhere by a hair.
-        if names(&expected) != names(&found) || given && expected != found {
+        if names(&expected) != names(&found) || given && !equal(&expected, &found) {
             let text = |words: Option<LabelWords>| {
                 words.map_or_else(|| "words".to_owned(), |words| words.to_string())
             };
@@ -187,10 +205,10 @@ impl Learner for PromptLearner<'_> {
     }
 
     fn score(&self) -> Result<Scores, Error> {
-        let vectors = self.learning.vectors();
+        let (vectors, verbalizer) = (self.learning.vectors(), self.verbalizer());
         let batch_size = self.task.settings.eval.batch_size;
         self.learning.with_lm(self.task, |lm| {
-            outcome(lm, vectors.as_ref(), &self.dev, &self.verbalizer, batch_size).scores()
+            outcome(lm, vectors.as_ref(), &self.dev, &verbalizer, batch_size).scores()
         })
     }
 
@@ -218,12 +236,15 @@ impl Learner for PromptLearner<'_> {
                 position: position.clone(),
                 labels: None,
                 lm: state.lm,
+                labels_steps: state.labels_steps,
             },
             encoder: state.encoder,
             optimizer: state.optimizer,
             lm: state.lm_values,
             lm_optimizer: state.lm_optimizer,
-            verbalizer: self.verbalizer.clone(),
+            labels: state.labels,
+            labels_optimizer: state.labels_optimizer,
+            verbalizer: self.verbalizer(),
         };
         Ok(checkpoint.save(path)?)
     }

@@ -37,6 +37,10 @@ pub fn prepared(
     let own = own.clone();
     let words = match &settings.kind {
         VerbalizerKind::Words => own,
+        VerbalizerKind::Soft => {
+            let lm = task.backbone.model.as_ref();
+            return Ok(Verbalizer::Labels(own.soft(lm)));
+        }
         VerbalizerKind::Automatic { words, frequent } => {
             automatic::chosen(task, template, prompt, settings, own, (*words, *frequent))?
         }
