@@ -84,6 +84,22 @@ pub struct Scores {
 }
 
 impl Scores {
+    /// The mean of several scores, each of which counts once however many examples it is of; all zero when
+    /// there are none.
+    pub fn mean(all: &[Self]) -> Self {
+        let count = all.len().max(1) as f64;
+        let mean = |f: &dyn Fn(&Self) -> f64| all.iter().map(f).sum::<f64>() / count;
+        let f1: Option<Vec<f64>> = all.iter().map(|scores| scores.macro_f1).collect();
+        Self {
+            examples: all.iter().map(|scores| scores.examples).sum(),
+            precision_at_1: mean(&|scores| scores.precision_at_1),
+            precision_at_10: mean(&|scores| scores.precision_at_10),
+            mrr: mean(&|scores| scores.mrr),
+            loss: mean(&|scores| scores.loss),
+            macro_f1: f1.filter(|f1| !f1.is_empty()).map(|f1| f1.iter().sum::<f64>() / count),
+        }
+    }
+
     /// Sums up ranks (from 0) and losses of the same examples; all zero when there are none.
     pub fn new(ranks: &[usize], losses: &[f32]) -> Self {
         let examples = ranks.len();

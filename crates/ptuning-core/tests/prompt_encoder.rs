@@ -128,7 +128,7 @@ fn starts_are_what_they_say() {
     let table: Tensor<2> =
         Tensor::from_data(TensorData::new((0..40).map(|i| i as f32).collect(), [10, 4]), &device);
     let tokens = |starts: &[Option<u32>]| -> Vec<VirtualToken> {
-        starts.iter().map(|&start| VirtualToken { name: String::new(), start }).collect()
+        starts.iter().map(|&start| VirtualToken { name: String::new(), start, tie: None }).collect()
     };
     let plain = tokens(&[None, Some(7), None]);
     let rows = |start: &Start, tokens: &[VirtualToken], seed: u64| {

@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use crate::checkpoint::CheckpointError;
 use crate::data::DataError;
+use crate::prompt_error::PromptError;
 use crate::settings::{SettingsError, Split};
 use crate::verbalize::KnowledgeError;
 
@@ -213,40 +214,9 @@ pub enum Error {
         "the data has no {0} split\nhint: add {0} = \"FILE\" to [data], or leave {0} out of eval.splits"
     )]
     NoSplit(Split),
-    /// A prefix in front of a language model that takes none.
-    #[error(
-        "{setting}: this language model is an encoder with a decoder, which takes no [prefix:…]\n\
-         hint: virtual tokens work, as in \"[h:8] [x] [z]\""
-    )]
-    NoPrefix {
-        /// Where the template stands.
-        setting: &'static str,
-    },
-    /// A prefix made by an encoder of virtual tokens.
-    #[error(
-        "prompt_encoder.kind: [prefix:…] is learned as it is (\"direct\") or through an MLP (\"mlp\"), \
-         found \"lstm\""
-    )]
-    PrefixKind,
-    /// Words for a prefix that is learned as it is.
-    #[error(
-        "prompt_encoder.init: a [prefix:…] of kind \"direct\" is keys and values, which no word has in the \
-         vocabulary; expected \"normal\"\n\
-         hint: kind = \"mlp\" starts from words"
-    )]
-    PrefixInit,
-    /// A prefix of a masked language model in PEFT's format.
-    #[error(
-        "PEFT's prefix tuning knows no masked language models\n\
-         hint: `--format safetensors` writes it for ptune"
-    )]
-    MaskedPrefix,
-    /// A prefix where words are asked for.
-    #[error("{what}: a [prefix:…] is keys and values of every layer, which no words stand for")]
-    PrefixWithoutWords {
-        /// What asks.
-        what: &'static str,
-    },
+    /// A prompt that cannot be.
+    #[error(transparent)]
+    Prompt(#[from] PromptError),
     /// An odd width for the LSTM.
     #[error("prompt_encoder.hidden: the two directions of the LSTM need an even width, found {0}")]
     OddWidth(usize),

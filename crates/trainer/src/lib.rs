@@ -21,6 +21,7 @@ pub mod parameters;
 pub mod predict;
 pub mod progress;
 pub mod prompt;
+pub mod prompt_error;
 pub mod run_dir;
 pub mod schedule;
 pub mod search;

@@ -12,6 +12,8 @@
 //! | `prompt.safetensors` | the finished prompt, ready to ship |
 //! | `model/` | the finished language model, of a run that adapts one |
 //!
+//! A run of several tasks has a run folder of each in `tasks/`, and their names in `config.toml`.
+//!
 //! A search has, beside `config.toml` and `run.json`:
 //!
 //! | file | what |
@@ -47,6 +49,8 @@ pub enum Job {
     /// Trains a prompt.
     #[default]
     Train,
+    /// Trains the prompts of several tasks together.
+    Together,
     /// Trains a language model on a text.
     Adapt,
     /// Searches for a prompt.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use backbone::Backbone;
 use backbone::tokenizer::Tokenizer;
@@ -13,6 +14,7 @@ use serde::Serialize;
 
 use crate::data::{self, Candidates, DataSet, Example};
 use crate::error::Error;
+use crate::prompt_error::PromptError;
 use crate::settings::{BackboneSettings, Dtype, MemoryMode, Rounding, Settings, Split, nearest};
 
 /// An example ready for the model.
@@ -46,7 +48,7 @@ pub struct Task {
     /// The settings.
     pub settings: Settings,
     /// The frozen language model and its tokenizer.
-    pub backbone: Backbone,
+    pub backbone: Arc<Backbone>,
     /// Examples as read.
     pub data: DataSet,
     candidates: Candidates,
@@ -57,7 +59,8 @@ impl Task {
     ///
     /// # Errors
     /// Whatever is wrong with either.
-    pub fn load(settings: Settings, backbone: Backbone) -> Result<Self, Error> {
+    pub fn load(settings: Settings, backbone: impl Into<Arc<Backbone>>) -> Result<Self, Error> {
+        let backbone = backbone.into();
         let mut data = DataSet::load(&settings.data)?;
         if let Some(shots) = settings.data.shots {
             data = data.with_shots(shots, settings.seed);
@@ -89,7 +92,7 @@ impl Task {
     /// The same template with room for the longest label word.
     fn with_room(&self, template: BoundTemplate) -> Result<BoundTemplate, Error> {
         let labels = self.settings.verbalizer.iter().flat_map(|verbalizer| &verbalizer.labels);
-        let Backbone { tokenizer, model, .. } = &self.backbone;
+        let Backbone { tokenizer, model, .. } = self.backbone.as_ref();
         let tokens = |word: &String| tokenizer.ids(&template.answer_text(word)).len();
         match labels.flat_map(|(_, words)| words).map(tokens).max() {
             Some(longest) if longest > 1 => {
@@ -274,7 +277,7 @@ pub fn bind(
         .map_err(|source| Error::Template { setting, source: Box::new(source) })?;
     let model = &backbone.model;
     if template.prefix() > 0 && model.prefix_shape().is_none() {
-        return Err(Error::NoPrefix { setting });
+        return Err(PromptError::NoPrefix { setting }.into());
     }
     BoundTemplate::bind(template, &backbone.tokenizer, model.objective(), model.max_positions())
         .map_err(|source| Error::Bind { setting, source })

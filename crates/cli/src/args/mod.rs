@@ -109,13 +109,15 @@ impl NewRun {
 }
 
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example: ptune train --config configs/lama.toml --set train.lr=3e-4 --name lr-3e-4"
-)]
+#[command(after_help = "Examples:\n  \
+    ptune train --config configs/lama.toml --set train.lr=3e-4 --name lr-3e-4\n  \
+    ptune train --config configs/both-ways.toml --config configs/both-ways-p1376.toml --name both-ways")]
 pub struct TrainArgs {
-    /// Config file; configs/lama.toml documents every key.
-    #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
+    /// Config file; configs/lama.toml documents every key. Several of them are tasks that learn together:
+    /// virtual tokens that their templates tie by the same name are shared, and the first one says how all are
+    /// trained.
+    #[arg(long, value_name = "FILE", required = true)]
+    pub config: Vec<PathBuf>,
     #[command(flatten)]
     pub run: NewRun,
 }

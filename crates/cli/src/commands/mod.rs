@@ -13,6 +13,7 @@ mod open;
 mod predict;
 mod search;
 mod sensitivity;
+mod together;
 mod train;
 
 use crate::args::{Cli, Command};

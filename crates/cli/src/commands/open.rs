@@ -149,7 +149,7 @@ pub fn backbone(
 }
 
 /// The backbone of some settings.
-fn settings_backbone(settings: &Settings, fetching: Fetching<'_>) -> anyhow::Result<Backbone> {
+pub fn settings_backbone(settings: &Settings, fetching: Fetching<'_>) -> anyhow::Result<Backbone> {
     let options = backbone_options(&settings.backbone);
     backbone(&settings.backbone.source, &settings.device, options, fetching)
 }
@@ -211,6 +211,10 @@ pub fn run(
             "this run trained a language model, not a prompt",
             format!("its model is a backbone: --set backbone.source={}", run.model().display()),
         )),
+        Job::Together => Some((
+            "this run trained several tasks together",
+            format!("each has a run of its own in {}", path.join(super::together::TASKS).display()),
+        )),
         Job::Search => Some((
             "this run searched for a prompt and trained none",
             format!("`ptune resume {}` prints what it has found", path.display()),
@@ -257,13 +261,15 @@ pub fn check_file(flag: &str, file: &Path) -> anyhow::Result<()> {
 
 /// Data and backbone of some settings.
 pub fn task(settings: Settings, fetching: Fetching<'_>) -> anyhow::Result<Task> {
-    // What can be seen to be wrong without a backbone should not wait for a download.
-    parse("template.text", &settings.template.text)?;
-    if let Some(manual) = &settings.eval.manual {
-        parse("eval.manual", manual)?;
-    }
+    check_templates(&settings)?;
     let backbone = settings_backbone(&settings, fetching)?;
     Ok(Task::load(settings, backbone)?)
+}
+
+/// What can be seen to be wrong without a backbone should not wait for a download.
+pub fn check_templates(settings: &Settings) -> Result<(), trainer::Error> {
+    parse("template.text", &settings.template.text)?;
+    settings.eval.manual.as_ref().map_or(Ok(()), |manual| parse("eval.manual", manual))
 }
 
 fn parse(setting: &'static str, text: &str) -> Result<(), trainer::Error> {

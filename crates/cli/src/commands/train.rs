@@ -15,7 +15,7 @@ use trainer::task::{Counts, Task};
 use trainer::train_loop::{End, TrainLoop};
 
 use super::open::{self, Fetching};
-use super::{adapt, search};
+use super::{adapt, search, together};
 use crate::args::{ResumeArgs, TrainArgs};
 use crate::exit::{Hinted, Outcome};
 use crate::interrupt::Interrupt;
@@ -24,7 +24,10 @@ use crate::{shell, tables};
 
 /// A new run.
 pub fn train(args: &TrainArgs) -> anyhow::Result<Outcome> {
-    let settings = settings::load(&args.config, &args.run.overrides())?;
+    let [config] = args.config.as_slice() else {
+        return together::train(args);
+    };
+    let settings = settings::load(config, &args.run.overrides())?;
     RunDir::check_free(&settings, args.run.force)?;
     let interrupt = Interrupt::install();
     let Some(task) = open_task(settings, args.run.offline, args.run.quiet, &interrupt)? else {
@@ -65,6 +68,9 @@ pub fn resume(args: &ResumeArgs) -> anyhow::Result<Outcome> {
     search::check_no_limits(&args.limits, &run)?;
     if job == Job::Adapt {
         return adapt::resume(args, &run);
+    }
+    if job == Job::Together {
+        return together::resume(args, &run);
     }
     let overrides = args.overrides.all();
     let settings = run.settings(&overrides)?;
@@ -223,7 +229,8 @@ fn learns(learn: usize, all: usize) -> String {
     )
 }
 
-fn describe(counts: &Counts) -> String {
+/// How many examples are used, and why not all.
+pub fn describe(counts: &Counts) -> String {
     let mut text = format!("{} of {} examples", counts.used, counts.read);
     for (count, why) in [
         (counts.several_tokens, "dropped: answer is several tokens"),

@@ -14,6 +14,8 @@ pub struct VirtualToken {
     pub name: String,
     /// Vocabulary id whose embedding it starts from, when the template gives words.
     pub start: Option<u32>,
+    /// The tie that it belongs to, and its place in there.
+    pub tie: Option<(String, usize)>,
 }
 
 #[derive(Debug, Clone)]
@@ -94,7 +96,7 @@ pub(super) fn number_virtual_tokens(
     mut pieces: Vec<Piece>,
     tokenizer: &dyn Tokenize,
 ) -> Result<(Vec<Piece>, Vec<VirtualToken>), BindError> {
-    let in_front = |index| VirtualToken { name: format!("p_{index}"), start: None };
+    let in_front = |index| VirtualToken { name: format!("p_{index}"), start: None, tie: None };
     let mut virtual_tokens: Vec<VirtualToken> = (0..template.prefix()).map(in_front).collect();
     let mut ties: BTreeMap<&str, Range<usize>> = BTreeMap::new();
     let mut slots = pieces.iter_mut().filter_map(|piece| match piece {
@@ -141,9 +143,10 @@ pub(super) fn number_virtual_tokens(
             continue;
         }
         let first = virtual_tokens.len();
-        for start in starts {
+        for (place, start) in starts.into_iter().enumerate() {
             let name = format!("h_{}", virtual_tokens.len());
-            virtual_tokens.push(VirtualToken { name, start });
+            let tie = tie.clone().map(|tie| (tie, place));
+            virtual_tokens.push(VirtualToken { name, start, tie });
         }
         *slot = first..virtual_tokens.len();
         if let Some(tie) = tie {

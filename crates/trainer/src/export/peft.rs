@@ -19,6 +19,7 @@ use super::prompt_file::largest_difference;
 use crate::checkpoint::{CheckpointError, atomically, read_tensors, write_tensors};
 use crate::error::Error;
 use crate::prompt::Prompt;
+use crate::prompt_error::PromptError;
 
 /// Version of PEFT whose format this is.
 const PEFT_VERSION: &str = "0.21.2";
@@ -41,7 +42,7 @@ pub fn export_peft(
     let vectors = prompt.vectors.clone().ok_or(Error::NothingToLearn)?;
     let prefix = backbone.model.prefix_shape().filter(|_| template.prefix() > 0);
     if prefix.is_some() && backbone.model.objective() == Objective::Masked {
-        return Err(Error::MaskedPrefix);
+        return Err(PromptError::MaskedPrefix.into());
     }
     if !template.is_prefix_only() {
         return Err(Error::NotAPrefix { template: template.source().to_owned() });

@@ -18,6 +18,7 @@ use super::session::{Halt, Search, Stream, random};
 use super::vocabulary::Vocabulary;
 use crate::error::Error;
 use crate::evaluate::same_examples;
+use crate::prompt_error::PromptError;
 use crate::settings::{PromptInit, Split};
 use crate::task::{Item, Task, bind};
 use crate::verbalize::prepared;
@@ -152,7 +153,7 @@ impl Triggers {
             return Err(SearchError::NoTriggers { setting, found: text.to_owned() }.into());
         }
         if template.template().prefix() > 0 {
-            return Err(Error::PrefixWithoutWords { what: setting });
+            return Err(PromptError::PrefixWithoutWords { what: setting }.into());
         }
         let verbalizer = task.verbalizer(&template)?;
         let items = same_examples(task, Split::Train, &template, judged)?;

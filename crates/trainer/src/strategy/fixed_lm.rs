@@ -55,24 +55,31 @@ impl<'a> FixedLm<'a> {
         Self { lm, prompt, labels }
     }
 
-    /// One optimiser step over one or more batches, whose gradients add up to that of the mean loss
-    /// over all their examples.
-    ///
-    /// The encoder and the language model have a tape each: the encoder runs once per step however
-    /// many batches there are, and between the two passes only the gradient of the prompt's vectors
-    /// (`[prompt, hidden]`) is kept.
+    /// One optimiser step over one or more batches with one verbalizer; see
+    /// [`step_each`](Self::step_each).
     pub fn step(
         &mut self,
         batches: &[Vec<&Item>],
         verbalizer: &Verbalizer,
         lr: f64,
     ) -> StepOutcome {
-        let examples: usize = batches.iter().map(Vec::len).sum();
+        let batches = batches.iter().map(|batch| (batch.clone(), verbalizer));
+        self.step_each(&batches.collect::<Vec<_>>(), lr)
+    }
+
+    /// One optimiser step over one or more batches, each with what may answer it, whose gradients add up to that of the mean loss
+    /// over all their examples.
+    ///
+    /// The encoder and the language model have a tape each: the encoder runs once per step however
+    /// many batches there are, and between the two passes only the gradient of the prompt's vectors
+    /// (`[prompt, hidden]`) is kept.
+    pub fn step_each(&mut self, batches: &[(Vec<&Item>, &Verbalizer)], lr: f64) -> StepOutcome {
+        let examples: usize = batches.iter().map(|(batch, _)| batch.len()).sum();
         let forward = |(encoder, _): &(PromptEncoder, Optimizer)| encoder.forward();
         let vectors = timed(Stage::Encoder, || self.prompt.as_ref().map(forward));
         let mut outcome = StepOutcome { examples, answers: examples, losses: Vec::new() };
         let mut upstream: Option<Tensor<2>> = None;
-        for batch in batches {
+        for (batch, verbalizer) in batches {
             let encoded: Vec<&Encoded> = batch.iter().map(|item| &item.encoded).collect();
             let answers: Vec<u32> = batch.iter().map(|item| item.answer).collect();
             let (lm, learned) = (self.lm, &mut self.labels);

@@ -6,6 +6,7 @@
 
 mod learning;
 mod prompt;
+mod together;
 
 use std::path::Path;
 use std::time::Instant;
@@ -17,6 +18,7 @@ use ptuning_core::objective::Scores;
 
 pub(crate) use learning::check_template;
 pub use prompt::TrainLoop;
+pub use together::TogetherLoop;
 
 use crate::batches::Batching;
 use crate::checkpoint::Position;

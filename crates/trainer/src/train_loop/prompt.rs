@@ -9,7 +9,7 @@ use ptuning_core::objective::Scores;
 use ptuning_core::prompt_encoder::{
     EncoderConfig, EncoderKind, Initializer, PromptEncoder, Start, initial_vectors,
 };
-use ptuning_core::template::BoundTemplate;
+use ptuning_core::template::{BoundTemplate, VirtualToken};
 use ptuning_core::verbalizer::{LabelWords, Verbalizer};
 
 use super::learning::{Learning, check_template};
@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::evaluate::outcome;
 use crate::progress::Observer;
 use crate::prompt::{check_backbone, prefix_width};
+use crate::prompt_error::PromptError;
 use crate::run_dir::RunDir;
 use crate::settings::{PromptEncoderKind, PromptInit, Split, VerbalizerKind, VerbalizerSettings};
 use crate::strategy::StepOutcome;
@@ -65,7 +66,7 @@ impl<'a> TrainLoop<'a> {
         let encoder_config = encoder_config(task, &template)?;
         let encoder = match template.prompt_len() {
             0 => None,
-            _ => Some(new_encoder(task, &template, &encoder_config)?),
+            _ => Some(new_encoder(task, template.virtual_tokens(), &encoder_config)?),
         };
         // The prior of the start: a trained prompt learns its own, and needs it constant.
         let start = encoder.as_ref().map(|encoder| encoder.forward().without_autodiff());
@@ -250,7 +251,11 @@ impl Learner for PromptLearner<'_> {
     }
 }
 
-fn encoder_config(task: &Task, template: &BoundTemplate) -> Result<EncoderConfig, Error> {
+/// Sizes of the prompt encoder that the settings ask for.
+pub(super) fn encoder_config(
+    task: &Task,
+    template: &BoundTemplate,
+) -> Result<EncoderConfig, Error> {
     let hidden = task.backbone.model.hidden_size();
     let (kind, inner) = match task.settings.prompt_encoder.kind {
         PromptEncoderKind::Lstm { hidden } => (EncoderKind::Lstm, hidden),
@@ -260,7 +265,7 @@ fn encoder_config(task: &Task, template: &BoundTemplate) -> Result<EncoderConfig
     let inner = inner.unwrap_or(hidden);
     let prefix_width = prefix_width(template, &task.backbone);
     if prefix_width.is_some() && kind == EncoderKind::Lstm {
-        return Err(Error::PrefixKind);
+        return Err(PromptError::PrefixKind.into());
     }
     if kind == EncoderKind::Lstm && inner % 2 != 0 {
         return Err(Error::OddWidth(inner));
@@ -268,9 +273,10 @@ fn encoder_config(task: &Task, template: &BoundTemplate) -> Result<EncoderConfig
     Ok(EncoderConfig { kind, prompt: template.prompt_len(), hidden, inner, prefix_width })
 }
 
-fn new_encoder(
+/// A prompt encoder at its start.
+pub(super) fn new_encoder(
     task: &Task,
-    template: &BoundTemplate,
+    virtual_tokens: &[VirtualToken],
     config: &EncoderConfig,
 ) -> Result<PromptEncoder, Error> {
     let start = match &task.settings.prompt_encoder.init {
@@ -290,10 +296,10 @@ fn new_encoder(
         (Some(_), EncoderKind::Direct, Start::Normal { std }) => {
             Tensor::from_data(init.normal(config.start_shape(), *std), &model.device())
         }
-        (Some(_), EncoderKind::Direct, _) => return Err(Error::PrefixInit),
+        (Some(_), EncoderKind::Direct, _) => return Err(PromptError::PrefixInit.into()),
         _ => {
             let table = model.word_embeddings();
-            initial_vectors(&start, template.virtual_tokens(), &table, &mut init)
+            initial_vectors(&start, virtual_tokens, &table, &mut init)
         }
     };
     let device: Device = model.device().autodiff();
