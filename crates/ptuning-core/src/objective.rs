@@ -81,6 +81,9 @@ pub struct Scores {
     /// Mean over the labels of F1, where answers are labels, 0 to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub macro_f1: Option<f64>,
+    /// Micro-averaged F1 of entities, where spans are asked about, 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entity_f1: Option<f64>,
 }
 
 impl Scores {
@@ -99,7 +102,13 @@ impl Scores {
             mrr: mean(&|rank| 1.0 / (rank as f64 + 1.0)),
             loss: losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / examples as f64,
             macro_f1: None,
+            entity_f1: None,
         }
+    }
+
+    /// What a run is chosen by, the greater the better: entity F1 where there is one, else P@1.
+    pub fn chosen_by(&self) -> f64 {
+        self.entity_f1.unwrap_or(self.precision_at_1)
     }
 
     /// With the macro-averaged F1 of labels that were asked and predicted, `labels` of them in all.

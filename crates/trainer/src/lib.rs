@@ -27,6 +27,7 @@ pub mod search;
 pub mod sensitivity;
 pub mod settings;
 pub mod strategy;
+pub mod tagging;
 pub mod task;
 pub mod train_loop;
 pub mod verbalize;

@@ -13,7 +13,10 @@ use serde::Serialize;
 
 use crate::data::{self, Candidates, DataSet, Example};
 use crate::error::Error;
-use crate::settings::{BackboneSettings, Dtype, MemoryMode, Rounding, Settings, Split, nearest};
+use crate::settings::{
+    BackboneSettings, Dtype, MemoryMode, Rounding, SPAN, Settings, Split, nearest,
+};
+use crate::tagging::Sentences;
 
 /// An example ready for the model.
 #[derive(Debug, Clone)]
@@ -49,6 +52,8 @@ pub struct Task {
     pub backbone: Backbone,
     /// Examples as read.
     pub data: DataSet,
+    /// Sentences as read, where spans are asked about; the examples are then spans of theirs.
+    pub sentences: Option<Sentences>,
     candidates: Candidates,
 }
 
@@ -58,12 +63,18 @@ impl Task {
     /// # Errors
     /// Whatever is wrong with either.
     pub fn load(settings: Settings, backbone: Backbone) -> Result<Self, Error> {
-        let mut data = DataSet::load(&settings.data)?;
-        if let Some(shots) = settings.data.shots {
-            data = data.with_shots(shots, settings.seed);
-        }
+        let (data, sentences) = match (&settings.spans, settings.data.shots) {
+            (Some(spans), _) => {
+                let sentences = Sentences::load(&settings, spans)?;
+                (sentences.examples(spans, settings.seed), Some(sentences))
+            }
+            (None, Some(shots)) => {
+                (DataSet::load(&settings.data)?.with_shots(shots, settings.seed), None)
+            }
+            (None, None) => (DataSet::load(&settings.data)?, None),
+        };
         let candidates = data::candidates(&settings.data.candidates, &data)?;
-        Ok(Self { settings, backbone, data, candidates })
+        Ok(Self { settings, backbone, data, sentences, candidates })
     }
 
     /// Binds a template of the settings to the backbone.
@@ -82,6 +93,10 @@ impl Task {
                     found: names.join(", "),
                 });
             }
+        }
+        let asks = template.template().fields().contains(&SPAN);
+        if self.sentences.is_some() && !asks {
+            return Err(Error::NoSpanInput { setting });
         }
         Ok(template)
     }

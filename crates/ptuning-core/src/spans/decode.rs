@@ -70,9 +70,10 @@ mod tests {
             (span(0, 1), [-0.9, -0.6, -2.0]),
             (span(0, 2), [-0.2, -2.0, -3.0]),
             (span(1, 3), [-3.0, -0.1, -3.0]),
+            (span(2, 3), [-0.4, -1.5, -3.0]),
             (span(3, 4), [-0.5, -1.0, -3.0]),
         ];
-        // The third beats the second, which leaves room for the first.
+        // The third beats the second, which leaves room for the first, and the fourth.
         assert_eq!(found(&rows), [(span(0, 1), 1), (span(1, 3), 1), (span(3, 4), 0)]);
     }
 

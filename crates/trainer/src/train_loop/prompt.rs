@@ -9,6 +9,7 @@ use ptuning_core::objective::Scores;
 use ptuning_core::prompt_encoder::{
     EncoderConfig, EncoderKind, Initializer, PromptEncoder, Start, initial_vectors,
 };
+use ptuning_core::spans::SpanRules;
 use ptuning_core::template::BoundTemplate;
 use ptuning_core::verbalizer::{LabelWords, Verbalizer};
 
@@ -22,6 +23,7 @@ use crate::prompt::check_backbone;
 use crate::run_dir::RunDir;
 use crate::settings::{PromptEncoderKind, PromptInit, Split, VerbalizerKind};
 use crate::strategy::StepOutcome;
+use crate::tagging::DevSpans;
 use crate::task::{Counts, Item, Task};
 use crate::verbalize::prepared;
 
@@ -39,6 +41,7 @@ struct PromptLearner<'a> {
     verbalizer: Verbalizer,
     train: Vec<Item>,
     dev: Vec<Item>,
+    dev_spans: Option<DevSpans<'a>>,
     counts: (Counts, Counts),
     encoder_config: EncoderConfig,
     learning: Learning<'a>,
@@ -58,6 +61,7 @@ impl<'a> TrainLoop<'a> {
         }
         let (train, train_counts) = task.encode(Split::Train, &template, &verbalizer)?;
         let (dev, dev_counts) = task.encode(Split::Dev, &template, &verbalizer)?;
+        let dev_spans = DevSpans::new(task, &template)?;
         let encoder_config = encoder_config(task, &template)?;
         let encoder = match template.prompt_len() {
             0 => None,
@@ -73,6 +77,7 @@ impl<'a> TrainLoop<'a> {
             verbalizer,
             train,
             dev,
+            dev_spans,
             counts: (train_counts, dev_counts),
             encoder_config,
             learning,
@@ -143,6 +148,11 @@ impl PromptLearner<'_> {
         if header.template != template {
             return differs("template", format!("{template:?}"), format!("{:?}", header.template));
         }
+        let spans = self.task.settings.spans.as_ref().map(|spans| &spans.rules);
+        if header.spans.as_ref() != spans {
+            let text = |rules: Option<&SpanRules>| format!("{rules:?}");
+            return differs("spans", text(spans), text(header.spans.as_ref()));
+        }
         let words = |verbalizer: &Verbalizer| verbalizer.labels().map(LabelWords::uncalibrated);
         let (expected, found) = (words(&self.verbalizer), words(&checkpoint.verbalizer));
         let names = |words: &Option<LabelWords>| -> Vec<String> {
@@ -183,21 +193,23 @@ impl Learner for PromptLearner<'_> {
     }
 
     fn dev_examples(&self) -> usize {
-        self.dev.len()
+        self.dev_spans.as_ref().map_or(self.dev.len(), DevSpans::spans)
     }
 
     fn score(&self) -> Result<Scores, Error> {
         let vectors = self.learning.vectors();
         let batch_size = self.task.settings.eval.batch_size;
-        self.learning.with_lm(self.task, |lm| {
-            outcome(lm, vectors.as_ref(), &self.dev, &self.verbalizer, batch_size).scores()
-        })
+        let (prompt, words) = (vectors.as_ref(), &self.verbalizer);
+        self.learning.with_lm(self.task, |lm| match &self.dev_spans {
+            Some(spans) => spans.scores(lm, prompt, words),
+            None => Ok(outcome(lm, prompt, &self.dev, words, batch_size).scores()),
+        })?
     }
 
-    /// Better P@1, or the same with less loss.
+    /// Better P@1, or entity F1 where there are entities, or the same with less loss.
     fn is_better(&self, new: &Scores, old: &Scores) -> bool {
-        new.precision_at_1 > old.precision_at_1
-            || new.precision_at_1 == old.precision_at_1 && new.loss < old.loss
+        let (new_score, old_score) = (new.chosen_by(), old.chosen_by());
+        new_score > old_score || new_score == old_score && new.loss < old.loss
     }
 
     fn is_finite(&self) -> bool {
@@ -217,6 +229,7 @@ impl Learner for PromptLearner<'_> {
                 optimizer_steps: state.optimizer_steps,
                 position: position.clone(),
                 labels: None,
+                spans: self.task.settings.spans.as_ref().map(|spans| spans.rules.clone()),
                 lm: state.lm,
             },
             encoder: state.encoder,
