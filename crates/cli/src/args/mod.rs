@@ -201,7 +201,8 @@ pub struct EvalArgs {
     /// How to print the scores.
     #[arg(long, value_enum, default_value = "table")]
     pub format: Format,
-    /// Exit with 1 if a score is lower: p1=0.4, p10=0.7 or mrr=0.5; may be repeated.
+    /// Exit with 1 if a score is lower: p1=0.4, p10=0.7, mrr=0.5 or, of labels or entities, f1=0.5; may be
+    /// repeated.
     #[arg(long, value_name = "SCORE=NUMBER")]
     pub fail_under: Vec<String>,
     /// Do not download a missing backbone.
