@@ -81,6 +81,7 @@ fn entities_are_learned_and_predicted_the_same_from_run_and_export() {
     let folder = folder();
     let ran = folder.run("train --config entities.toml");
     assert_eq!(ran.code, Some(0), "{ran}");
+    assert!(ran.stderr.contains("dev   14 of 14 examples"), "{ran}");
     assert!(ran.stderr.contains("dev entity F1 "), "{ran}");
     assert!(
         ran.stderr.contains("predict runs/entities 'Paris is the capital of France .' "),
@@ -169,6 +170,33 @@ fn every_strategy_learns_with_a_masked_model() {
         let losses: Vec<f64> = rows.filter_map(|row| row["train_loss"].as_f64()).collect();
         assert!(losses[29] < 0.8 * losses[0], "{strategy}: {} and {}", losses[0], losses[29]);
     }
+}
+
+/// Its decoder says what stands at the answer's place.
+#[test]
+fn an_encoder_decoder_is_asked_about_spans() {
+    let folder = folder();
+    folder.copy_model("tiny_t5", "tiny_t5");
+    let line =
+        "eval --config entities.toml --split test --set backbone.source=tiny_t5 --format json";
+    let found = folder.run(&format!("{line} --set 'eval.manual=\"[x] [x:span] is [z] .\"'")).json();
+    assert_eq!(found[0]["tagging"]["spans"], 14, "{found}");
+}
+
+/// A template's rule shortens the sentence, never the span.
+#[test]
+fn long_sentences_are_shortened_or_refused() {
+    let folder = folder();
+    let long = ["The capital of Italy is Rome"; 10].join(" ");
+    let words: Vec<&str> = long.split(' ').collect();
+    let row = serde_json::json!({ "tokens": words, "entities": [{ "start": 59, "end": 60, "label": "city" }] });
+    folder.write("long.jsonl", format!("{}\n{row}\n", ROWS[0]));
+    let line = "eval --config entities.toml --split test --set data.test=long.jsonl";
+    let refused = folder.run(line);
+    assert_eq!(refused.code, Some(2), "{refused}");
+    assert!(refused.stderr.contains("long.jsonl:2: the example takes "), "{refused}");
+    let shortened = folder.run(&format!("{line} --set 'eval.manual=\"[x|head] [x:span] is [z]\"'"));
+    assert!(shortened.stdout.contains("  shortened 1: sentence too long"), "{shortened}");
 }
 
 #[test]

@@ -164,7 +164,7 @@ fn distinct_inputs(items: &[Item]) -> Vec<Vec<usize>> {
 pub struct Evaluation {
     /// Which split.
     pub split: Split,
-    /// Examples used and dropped.
+    /// Examples used and dropped; sentences, where spans are asked about.
     pub counts: Counts,
     /// Candidates ranked, words or labels; `None` for the whole vocabulary.
     pub candidates: Option<usize>,

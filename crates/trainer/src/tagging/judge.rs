@@ -11,7 +11,7 @@ use super::{AskedSpans, labels};
 use crate::data::Sentence;
 use crate::error::Error;
 use crate::settings::Split;
-use crate::task::Task;
+use crate::task::{Counts, Task};
 
 /// Scores of the entities, and with their F1 among them those of all spans asked about.
 pub(super) type Scored = (EntityScores, Scores);
@@ -95,9 +95,10 @@ impl<'a> DevSpans<'a> {
         Ok(Some(Self { judge, asked }))
     }
 
-    /// How many spans are asked about.
-    pub fn spans(&self) -> usize {
-        self.asked.len()
+    /// How many spans are asked about, and how many sentences the template's rule has shortened.
+    pub fn counts(&self) -> Counts {
+        let (spans, shortened) = (self.asked.len(), self.asked.shortened());
+        Counts { read: spans, used: spans, shortened, ..Counts::default() }
     }
 
     /// Scores of all spans, with the F1 of entities among them.

@@ -41,6 +41,7 @@ struct PromptLearner<'a> {
     verbalizer: Verbalizer,
     train: Vec<Item>,
     dev: Vec<Item>,
+    /// In place of `dev`, where spans are asked about.
     dev_spans: Option<DevSpans<'a>>,
     counts: (Counts, Counts),
     encoder_config: EncoderConfig,
@@ -60,8 +61,11 @@ impl<'a> TrainLoop<'a> {
             labels.check_single(&task.backbone.tokenizer)?;
         }
         let (train, train_counts) = task.encode(Split::Train, &template, &verbalizer)?;
-        let (dev, dev_counts) = task.encode(Split::Dev, &template, &verbalizer)?;
         let dev_spans = DevSpans::new(task, &template)?;
+        let (dev, dev_counts) = match &dev_spans {
+            Some(spans) => (Vec::new(), spans.counts()),
+            None => task.encode(Split::Dev, &template, &verbalizer)?,
+        };
         let encoder_config = encoder_config(task, &template)?;
         let encoder = match template.prompt_len() {
             0 => None,
@@ -193,7 +197,7 @@ impl Learner for PromptLearner<'_> {
     }
 
     fn dev_examples(&self) -> usize {
-        self.dev_spans.as_ref().map_or(self.dev.len(), DevSpans::spans)
+        self.counts.1.used
     }
 
     fn score(&self) -> Result<Scores, Error> {
