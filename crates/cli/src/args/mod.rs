@@ -219,7 +219,7 @@ pub struct EvalArgs {
 pub struct PredictArgs {
     /// Run folder and inputs, or inputs alone with --prompt. Without inputs they are read from
     /// stdin, one per line; a line that is a JSON object gives the fields of a template with
-    /// several inputs.
+    /// several inputs. A prompt that finds entities takes texts, whose words are split at blanks.
     #[arg(value_name = "RUN|INPUT")]
     pub words: Vec<String>,
     /// Export to run from, instead of a run.
