@@ -5,6 +5,7 @@
 
 mod args;
 mod commands;
+mod entity_tables;
 mod exit;
 mod interrupt;
 mod progress;

@@ -13,6 +13,9 @@ use trainer::run_dir::Metric;
 pub fn scores_in_words(scores: &Scores) -> String {
     let Scores { precision_at_1: p1, precision_at_10: p10, mrr, loss, .. } = scores;
     let [p1, p10, mrr] = [p1, p10, mrr].map(|share| 100.0 * share);
+    if let Some(f1) = scores.entity_f1 {
+        return format!("entity F1 {:.1} spans right {p1:.1} loss {loss:.3}", 100.0 * f1);
+    }
     if let Some(f1) = scores.macro_f1 {
         return format!("accuracy {p1:.1} macro F1 {:.1} loss {loss:.3}", 100.0 * f1);
     }
@@ -128,9 +131,12 @@ impl Drawn {
             }
             Event::Epoch { metric: Metric::Epoch { epoch, train_loss, dev, best, .. } } => {
                 self.last_step = Some(Instant::now());
-                let p1 = 100.0 * dev.precision_at_1;
-                let name = if dev.macro_f1.is_some() { "accuracy" } else { "P@1" };
-                self.dev = format!(", dev {name} {p1:.1}");
+                let name = match (dev.entity_f1, dev.macro_f1) {
+                    (Some(_), _) => "entity F1",
+                    (None, Some(_)) => "accuracy",
+                    (None, None) => "P@1",
+                };
+                self.dev = format!(", dev {name} {:.1}", 100.0 * dev.chosen_by());
                 if *epoch == self.epochs {
                     self.bar.finish_and_clear();
                 }

@@ -14,6 +14,8 @@ use trainer::inspect::{Near, Position, VirtualTokenReport};
 use trainer::predict::Prediction;
 use trainer::task::Counts;
 
+use crate::entity_tables;
+
 /// One JSON value, indented.
 pub fn json<T: Serialize + ?Sized>(value: &T) -> io::Result<()> {
     let mut out = io::stdout().lock();
@@ -23,6 +25,9 @@ pub fn json<T: Serialize + ?Sized>(value: &T) -> io::Result<()> {
 
 /// Scores of one split with what was dropped; where answers of several tokens count, by both protocols.
 pub fn evaluation(evaluation: &Evaluation) -> io::Result<()> {
+    if let Some(tagging) = &evaluation.tagging {
+        return entity_tables::evaluation(evaluation, tagging);
+    }
     let mut out = io::stdout().lock();
     let Evaluation { split, counts, candidates, labels, all, .. } = evaluation;
     let kind = if labels.is_some() { "labels" } else { "candidates" };

@@ -72,15 +72,15 @@ fn arguments() {
       tip: a similar value exists: 'test'
 
     $ eval runs/tiny --fail-under p1
-    error: --fail-under p1: expected p1, p10 or mrr = a number from 0 to 1
+    error: --fail-under p1: expected p1, p10, mrr or f1 = a number from 0 to 1
     hint: --fail-under p1=0.4
 
     $ eval runs/tiny --fail-under p5=0.3
-    error: --fail-under p5=0.3: expected p1, p10 or mrr = a number from 0 to 1
+    error: --fail-under p5=0.3: expected p1, p10, mrr or f1 = a number from 0 to 1
     hint: --fail-under p1=0.4
 
     $ eval runs/tiny --fail-under p1=40
-    error: --fail-under p1=40: expected p1, p10 or mrr = a number from 0 to 1
+    error: --fail-under p1=40: expected p1, p10, mrr or f1 = a number from 0 to 1
     hint: --fail-under p1=0.4
 
     $ predict

@@ -15,6 +15,7 @@
 //!    at the answer; [`prompt_model`] runs these steps in order.
 //! 5. A [`verbalizer`] says which words may answer, and [`objective`] gives the loss and the ranks.
 //! 6. Where an answer is several tokens, [`answers`] scores it whole, or lets the model write it.
+//! 7. Where a sentence has entities, [`spans`] asks about each of its spans.
 //!
 //! # Shapes
 //! One legend everywhere: `batch` examples, `seq` positions, `prompt` virtual tokens, `hidden`
@@ -26,6 +27,7 @@ pub mod language_model;
 pub mod objective;
 pub mod prompt_encoder;
 pub mod prompt_model;
+pub mod spans;
 pub mod splice;
 pub mod template;
 pub mod verbalizer;

@@ -81,6 +81,9 @@ pub struct Scores {
     /// Mean over the labels of F1, where answers are labels, 0 to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub macro_f1: Option<f64>,
+    /// Micro-averaged F1 of entities, where spans are asked about, 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entity_f1: Option<f64>,
 }
 
 impl Scores {
@@ -89,14 +92,19 @@ impl Scores {
     pub fn mean(all: &[Self]) -> Self {
         let count = all.len().max(1) as f64;
         let mean = |f: &dyn Fn(&Self) -> f64| all.iter().map(f).sum::<f64>() / count;
-        let f1: Option<Vec<f64>> = all.iter().map(|scores| scores.macro_f1).collect();
+        let mean_of = |f: &dyn Fn(&Self) -> Option<f64>| {
+            let found: Option<Vec<f64>> = all.iter().map(f).collect();
+            let found = found.filter(|found| !found.is_empty());
+            found.map(|found| found.iter().sum::<f64>() / count)
+        };
         Self {
             examples: all.iter().map(|scores| scores.examples).sum(),
             precision_at_1: mean(&|scores| scores.precision_at_1),
             precision_at_10: mean(&|scores| scores.precision_at_10),
             mrr: mean(&|scores| scores.mrr),
             loss: mean(&|scores| scores.loss),
-            macro_f1: f1.filter(|f1| !f1.is_empty()).map(|f1| f1.iter().sum::<f64>() / count),
+            macro_f1: mean_of(&|scores| scores.macro_f1),
+            entity_f1: mean_of(&|scores| scores.entity_f1),
         }
     }
 
@@ -115,7 +123,13 @@ impl Scores {
             mrr: mean(&|rank| 1.0 / (rank as f64 + 1.0)),
             loss: losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / examples as f64,
             macro_f1: None,
+            entity_f1: None,
         }
+    }
+
+    /// What a run is chosen by, the greater the better: entity F1 where there is one, else P@1.
+    pub fn chosen_by(&self) -> f64 {
+        self.entity_f1.unwrap_or(self.precision_at_1)
     }
 
     /// With the macro-averaged F1 of labels that were asked and predicted, `labels` of them in all.

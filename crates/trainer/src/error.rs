@@ -107,6 +107,26 @@ pub enum Error {
         /// A way out.
         hint: String,
     },
+    /// No label says that a span is no entity.
+    #[error(
+        "spans.none: expected one of the labels {known}, found '{none}'\n\
+         hint: verbalizer.labels has to hold the label of what is no entity, with words that stand for it"
+    )]
+    NoNoneLabel {
+        /// The label asked for.
+        none: String,
+        /// The labels.
+        known: String,
+    },
+    /// A template that does not say which span it asks about.
+    #[error(
+        "{setting}: expected a template that asks about a span, found none of [x:span]\n\
+         hint: such as \"[x] [x:span] is a [z] entity\""
+    )]
+    NoSpanInput {
+        /// Where it is set.
+        setting: &'static str,
+    },
     /// A label word of several tokens.
     #[error(
         "verbalizer.labels: {0}\nhint: a label word has to be one token of the backbone's tokenizer, such as a \

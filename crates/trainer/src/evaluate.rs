@@ -14,7 +14,8 @@ use crate::answers::{self, WholeEvaluation};
 use crate::ensemble::Ensemble;
 use crate::error::Error;
 use crate::prompt::Prompt;
-use crate::settings::{EvalAnswers, Split, Strategy};
+use crate::settings::{EvalAnswers, Settings, Split, Strategy};
+use crate::tagging::{self, TaggingEvaluation};
 use crate::task::{Counts, Item, Majority, Task};
 use crate::verbalize::{own, prepared};
 
@@ -167,7 +168,7 @@ fn distinct_inputs(items: &[Item]) -> Vec<Vec<usize>> {
 pub struct Evaluation {
     /// Which split.
     pub split: Split,
-    /// Examples used and dropped.
+    /// Examples used and dropped; sentences, where spans are asked about.
     pub counts: Counts,
     /// Candidates ranked, words or labels; `None` for the whole vocabulary.
     pub candidates: Option<usize>,
@@ -199,6 +200,9 @@ pub struct Evaluation {
     /// The same with answers of any number of tokens, where the settings ask for it.
     #[serde(rename = "all_answers", skip_serializing_if = "Option::is_none")]
     pub all: Option<WholeEvaluation>,
+    /// Entities, where spans are asked about; the scores above are then those of all spans.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tagging: Option<TaggingEvaluation>,
 }
 
 /// Judges a prompt on a split, or the manual template alone.
@@ -206,6 +210,9 @@ pub struct Evaluation {
 /// # Errors
 /// A split without usable examples, a template that does not bind.
 pub fn evaluate(task: &Task, prompt: Option<&Prompt>, split: Split) -> Result<Evaluation, Error> {
+    if let Some(evaluation) = tagging::evaluate(task, prompt, split)? {
+        return Ok(evaluation);
+    }
     let settings = &task.settings;
     let lm = task.backbone.model.as_ref();
     let batch_size = settings.eval.batch_size;
@@ -256,12 +263,7 @@ pub fn evaluate(task: &Task, prompt: Option<&Prompt>, split: Split) -> Result<Ev
         split,
         counts,
         candidates: verbalizer.len(),
-        trained: match settings.train.strategy {
-            Some(Strategy::FixedPrompt) => "LM tuned",
-            Some(Strategy::PromptAndLm) => "prompt+LM",
-            _ if prompt.is_some_and(|prompt| prompt.vectors.is_none()) => "labels tuned",
-            _ => "P-tuned",
-        },
+        trained: trained(settings, prompt),
         labels,
         prompt: scores,
         manual: manual_scores,
@@ -272,7 +274,18 @@ pub fn evaluate(task: &Task, prompt: Option<&Prompt>, split: Split) -> Result<Ev
         majority: Scores::new(&majority_ranks, &vec![0.0; majority_ranks.len()]),
         majority_answer: majority.answer(&verbalizer, &task.backbone.tokenizer),
         all,
+        tagging: None,
     })
+}
+
+/// What the settings have let learn, in short.
+pub(crate) fn trained(settings: &Settings, prompt: Option<&Prompt>) -> &'static str {
+    match settings.train.strategy {
+        Some(Strategy::FixedPrompt) => "LM tuned",
+        Some(Strategy::PromptAndLm) => "prompt+LM",
+        _ if prompt.is_some_and(|prompt| prompt.vectors.is_none()) => "labels tuned",
+        _ => "P-tuned",
+    }
 }
 
 /// Meets everything that judging the trained prompt could trip over, before it is trained.
@@ -286,10 +299,12 @@ pub fn check(task: &Task) -> Result<(), Error> {
     for &split in &task.settings.eval.splits {
         let (items, _) = examples(task, split, &template, &verbalizer)?;
         answers::check(task, &template, split)?;
+        tagging::check(task, &template, split)?;
         if let Some((manual, _)) = &manual {
             task.verbalizer(manual)?;
             same_examples(task, split, manual, &items)?;
             answers::check(task, manual, split)?;
+            tagging::check(task, manual, split)?;
         }
     }
     Ok(())

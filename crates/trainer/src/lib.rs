@@ -3,7 +3,7 @@
 //! The way of a run: [`settings`] are read, a [`task::Task`] puts [`data`] into templates on a
 //! backbone, [`train_loop::TrainLoop`] trains into a [`run_dir::RunDir`], [`evaluate`] judges,
 //! [`inspect`] explains and [`export`] ships; [`mod@search`] finds prompts without training, [`mod@sensitivity`]
-//! compares them. Nothing here prints: a [`progress::Observer`] is told.
+//! compares them; [`tagging`] finds the entities of sentences. Nothing here prints: a [`progress::Observer`] is told.
 
 pub mod adapt;
 pub mod answers;
@@ -28,6 +28,7 @@ pub mod search;
 pub mod sensitivity;
 pub mod settings;
 pub mod strategy;
+pub mod tagging;
 pub mod task;
 pub mod train_loop;
 pub mod verbalize;

@@ -8,6 +8,7 @@ use backbone::transformer::TransformerLm;
 use burn::tensor::Tensor;
 use ptuning_core::language_model::LanguageModel;
 use ptuning_core::prompt_encoder::{Initializer, PromptEncoder};
+use ptuning_core::spans::SpanRules;
 use ptuning_core::template::BoundTemplate;
 use ptuning_core::verbalizer::Verbalizer;
 
@@ -27,6 +28,8 @@ pub struct Prompt {
     pub vectors: Option<Tensor<2>>,
     /// What may answer.
     pub verbalizer: Verbalizer,
+    /// Which spans of a sentence it asks about, where answers are entities.
+    pub spans: Option<SpanRules>,
     /// The language model that it learned with; `None` for the backbone as it is.
     pub lm: Option<Arc<TransformerLm>>,
 }
@@ -71,13 +74,14 @@ impl Prompt {
             }
         };
         let verbalizer = checkpoint.verbalizer.clone();
+        let spans = checkpoint.header.spans.clone();
         if config.prompt == 0 {
-            return Ok(Self { vectors: None, template, verbalizer, lm });
+            return Ok(Self { vectors: None, template, verbalizer, spans, lm });
         }
         let zeros = Tensor::zeros(config.start_shape(), &device);
         let encoder = PromptEncoder::new(config, zeros, &mut Initializer::new(0), &device);
         let encoder = parameters::with_values(encoder, &checkpoint.encoder)?;
-        Ok(Self { vectors: Some(encoder.forward()), template, verbalizer, lm })
+        Ok(Self { vectors: Some(encoder.forward()), template, verbalizer, spans, lm })
     }
 }
 

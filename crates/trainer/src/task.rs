@@ -15,7 +15,10 @@ use serde::Serialize;
 use crate::data::{self, Candidates, DataSet, Example};
 use crate::error::Error;
 use crate::prompt_error::PromptError;
-use crate::settings::{BackboneSettings, Dtype, MemoryMode, Rounding, Settings, Split, nearest};
+use crate::settings::{
+    BackboneSettings, Dtype, MemoryMode, Rounding, SPAN, Settings, Split, nearest,
+};
+use crate::tagging::Sentences;
 
 /// An example ready for the model.
 #[derive(Debug, Clone)]
@@ -51,6 +54,8 @@ pub struct Task {
     pub backbone: Arc<Backbone>,
     /// Examples as read.
     pub data: DataSet,
+    /// Sentences as read, where spans are asked about; the examples are then spans of theirs.
+    pub sentences: Option<Sentences>,
     candidates: Candidates,
 }
 
@@ -61,12 +66,18 @@ impl Task {
     /// Whatever is wrong with either.
     pub fn load(settings: Settings, backbone: impl Into<Arc<Backbone>>) -> Result<Self, Error> {
         let backbone = backbone.into();
-        let mut data = DataSet::load(&settings.data)?;
-        if let Some(shots) = settings.data.shots {
-            data = data.with_shots(shots, settings.seed);
-        }
+        let (data, sentences) = match (&settings.spans, settings.data.shots) {
+            (Some(spans), _) => {
+                let sentences = Sentences::load(&settings, spans)?;
+                (sentences.examples(spans, settings.seed), Some(sentences))
+            }
+            (None, Some(shots)) => {
+                (DataSet::load(&settings.data)?.with_shots(shots, settings.seed), None)
+            }
+            (None, None) => (DataSet::load(&settings.data)?, None),
+        };
         let candidates = data::candidates(&settings.data.candidates, &data)?;
-        Ok(Self { settings, backbone, data, candidates })
+        Ok(Self { settings, backbone, data, sentences, candidates })
     }
 
     /// Binds a template of the settings to the backbone.
@@ -85,6 +96,10 @@ impl Task {
                     found: names.join(", "),
                 });
             }
+        }
+        let asks = template.template().fields().contains(&SPAN);
+        if self.sentences.is_some() && !asks {
+            return Err(Error::NoSpanInput { setting });
         }
         Ok(template)
     }

@@ -22,7 +22,7 @@ fn rows(set: &str, split: &str) -> Vec<BTreeMap<String, Value>> {
 #[test]
 fn the_readme_counts_the_rows() {
     let readme = std::fs::read_to_string(repository().join("datasets/README.md")).unwrap();
-    for set in ["lama/P36", "lama/P1376", "lama/P30", "capitals"] {
+    for set in ["lama/P36", "lama/P1376", "lama/P30", "capitals", "entities"] {
         let line = readme.lines().find(|line| line.starts_with(&format!("| `{set}`"))).unwrap();
         let counts: Vec<usize> =
             line.split('|').filter_map(|cell| cell.trim().parse().ok()).collect();
@@ -56,6 +56,38 @@ fn no_country_is_in_two_splits_under_any_name() {
         }
     }
     assert!(homes.contains_key("britain"));
+}
+
+/// Neither a name nor what stands around names is in two splits.
+#[test]
+fn entities_of_test_cannot_be_known_by_heart() {
+    let mut homes: BTreeMap<String, &str> = BTreeMap::new();
+    let readme = std::fs::read_to_string(repository().join("datasets/README.md")).unwrap();
+    let mut counts = Vec::new();
+    for split in SPLITS {
+        let rows = rows("entities", split);
+        let mut entities = 0;
+        for row in &rows {
+            let words: Vec<&str> = row["tokens"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|word| word.as_str().unwrap())
+                .collect();
+            let mut pattern: Vec<&str> = words.clone();
+            for entity in row["entities"].as_array().unwrap().iter().rev() {
+                let end = |key: &str| entity[key].as_u64().unwrap() as usize;
+                let name = words[end("start")..end("end")].join(" ");
+                assert_eq!(*homes.entry(name).or_insert(split), split, "{words:?}");
+                pattern.splice(end("start")..end("end"), [entity["label"].as_str().unwrap()]);
+                entities += 1;
+            }
+            assert_eq!(*homes.entry(pattern.join(" ")).or_insert(split), split, "{words:?}");
+        }
+        counts.push(entities.to_string());
+    }
+    let [train, dev, test] = counts.as_slice() else { panic!("{counts:?}") };
+    assert!(readme.contains(&format!("{train}, {dev} and {test} entities")), "{counts:?}");
 }
 
 #[test]
@@ -103,6 +135,26 @@ fn script_makes(script: &str, variable: &str, folder: &str, sets: &[&str]) {
 #[test]
 fn lama_is_what_its_script_makes() {
     script_makes("lama.py", "PTUNE_LAMA", "datasets/lama", &["P36", "P1376", "P30"]);
+}
+
+/// Its source is the repository itself.
+#[test]
+fn entities_are_what_their_script_makes() {
+    let out = tempfile::tempdir().unwrap();
+    let script = repository().join("scripts/datasets/entities.py");
+    let mut command = Command::new("python3");
+    command.arg(script).arg(repository().join("datasets/capitals")).arg("--out").arg(out.path());
+    let Ok(ran) = command.output() else {
+        eprintln!("skipped: no python3");
+        return;
+    };
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    for split in SPLITS {
+        let file = Path::new(split).with_extension("jsonl");
+        let made = std::fs::read(out.path().join(&file)).unwrap();
+        let kept = std::fs::read(repository().join("datasets/entities").join(&file)).unwrap();
+        assert!(made == kept, "{} is not what entities.py makes", file.display());
+    }
 }
 
 #[test]

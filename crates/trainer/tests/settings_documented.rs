@@ -15,15 +15,17 @@ fn documented(text: &str) -> Vec<(String, String)> {
     let mut section = String::new();
     let mut comment: Vec<&str> = Vec::new();
     let mut keys = Vec::new();
+    let is_word = |key: &str| key.chars().all(|c| c.is_ascii_lowercase() || c == '_');
     for line in text.lines() {
-        if let Some(name) = line.strip_prefix('[') {
-            section = format!("{}.", name.trim_end_matches(']'));
+        let bare = line.strip_prefix("# ").unwrap_or(line);
+        // A section that would change the job is commented out as a whole.
+        let name = bare.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+        if let Some(name) = name.filter(|name| is_word(name)) {
+            section = format!("{name}.");
             comment.clear();
             continue;
         }
-        let bare = line.strip_prefix("# ").unwrap_or(line);
         let key = bare.split_once(" = ").map(|(key, _)| key);
-        let is_word = |key: &str| key.chars().all(|c| c.is_ascii_lowercase() || c == '_');
         match key {
             Some(key) if is_word(key) => {
                 keys.push((format!("{section}{key}"), comment.join(" ")));
@@ -133,6 +135,30 @@ fn keys_of_whole_answers_are_valid_together_and_kept() {
     assert_eq!(settings::from_toml_str(&toml, &path, &[]).unwrap(), settings);
     let plain = settings::load(&path, &[]).unwrap();
     assert_eq!(settings::from_toml_str(&plain.to_toml().unwrap(), &path, &[]).unwrap(), plain);
+}
+
+/// The defaults that the documentation of [spans] tells, and what the section settles elsewhere.
+#[test]
+fn spans_are_settled_and_kept() {
+    let least = "[backbone]\nsource = \"b\"\n[data]\npath = \"d\"\n[template]\ntext = \"[x] [x:span] [z]\"\n\
+         [verbalizer]\nlabels = { city = \"b\", none = \"d\" }\n[spans]\n";
+    let load = |text: &str| settings::from_toml_str(text, Path::new("least.toml"), &[]);
+    let settings = load(least).unwrap();
+    let spans = settings.spans.clone().unwrap();
+    assert_eq!((spans.tokens.as_str(), spans.entities.as_str()), ("tokens", "entities"));
+    assert_eq!((spans.rules.longest, spans.rules.none.as_str(), spans.negatives), (4, "none", 1.5));
+    let text = std::fs::read_to_string(repository().join("configs/lama.toml")).unwrap();
+    assert!(text.contains(&format!("Default: {} English", spans.rules.stop_words.len())));
+    let inputs = [("span", "entities"), ("x", "tokens")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+    assert_eq!(settings.data.inputs, inputs.into());
+    assert_eq!(load(&settings.to_toml().unwrap()).unwrap(), settings);
+
+    let given = "tokens = \"words\"\nentities = \"tags\"\nnone = \"city\"\nlongest = 2\n\
+         stop_words = []\nnegatives = 0\n";
+    let settings = load(&format!("{least}{given}")).unwrap();
+    let spans = settings.spans.as_ref().unwrap();
+    assert_eq!((spans.rules.longest, spans.rules.stop_words.len(), spans.negatives), (2, 0, 0.0));
+    assert_eq!(load(&settings.to_toml().unwrap()).unwrap(), settings);
 }
 
 #[test]

@@ -203,7 +203,8 @@ pub struct EvalArgs {
     /// How to print the scores.
     #[arg(long, value_enum, default_value = "table")]
     pub format: Format,
-    /// Exit with 1 if a score is lower: p1=0.4, p10=0.7 or mrr=0.5; may be repeated.
+    /// Exit with 1 if a score is lower: p1=0.4, p10=0.7, mrr=0.5 or, of labels or entities, f1=0.5; may be
+    /// repeated.
     #[arg(long, value_name = "SCORE=NUMBER")]
     pub fail_under: Vec<String>,
     /// Do not download a missing backbone.
@@ -220,7 +221,7 @@ pub struct EvalArgs {
 pub struct PredictArgs {
     /// Run folder and inputs, or inputs alone with --prompt. Without inputs they are read from
     /// stdin, one per line; a line that is a JSON object gives the fields of a template with
-    /// several inputs.
+    /// several inputs. A prompt that finds entities takes texts, whose words are split at blanks.
     #[arg(value_name = "RUN|INPUT")]
     pub words: Vec<String>,
     /// Export to run from, instead of a run.

@@ -68,6 +68,7 @@ impl Threshold {
         match self.name.as_str() {
             "p1" => scores.precision_at_1,
             "p10" => scores.precision_at_10,
+            "f1" => scores.entity_f1.or(scores.macro_f1).unwrap_or_default(),
             _ => scores.mrr,
         }
     }
@@ -77,13 +78,13 @@ fn thresholds(arguments: &[String]) -> anyhow::Result<Vec<Threshold>> {
     let parse = |argument: &String| {
         let parsed = argument.split_once('=').and_then(|(name, least)| {
             let least: f64 = least.trim().parse().ok()?;
-            let known = ["p1", "p10", "mrr"].contains(&name) && (0.0..=1.0).contains(&least);
+            let known = ["p1", "p10", "mrr", "f1"].contains(&name) && (0.0..=1.0).contains(&least);
             known.then(|| Threshold { name: name.to_owned(), least })
         });
         parsed.ok_or_else(|| {
             anyhow::Error::new(Hinted {
                 message: format!(
-                    "--fail-under {argument}: expected p1, p10 or mrr = a number from 0 to 1"
+                    "--fail-under {argument}: expected p1, p10, mrr or f1 = a number from 0 to 1"
                 ),
                 hint: "--fail-under p1=0.4".to_owned(),
             })

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use ptuning_core::template::Encoded;
 use serde_json::{Value, json};
 use trainer::checkpoint::atomically;
-use trainer::data::{Example, load_file};
+use trainer::data::Example;
 use trainer::export::{export_peft, export_safetensors};
 use trainer::predict::logits;
+use trainer::settings::Split;
+use trainer::tagging::examples;
 
 use super::open::{self, Fetching, OpenRun};
 use crate::args::{ExportArgs, ExportFormat};
@@ -75,7 +77,7 @@ fn make_parent(path: &Path) -> anyhow::Result<()> {
 /// Token ids after the virtual tokens, and the largest logits of the answer, for some examples.
 fn check(open: &OpenRun) -> anyhow::Result<Value> {
     let OpenRun { settings, backbone, prompt, .. } = open;
-    let mut examples = load_file(&settings.data.dev, &settings.data)?;
+    let mut examples = examples(settings, Split::Dev)?;
     examples.truncate(CHECK_PROMPTS);
     let encode = |example: &Example| prompt.template.encode(&example.fields, &backbone.tokenizer);
     let encoded = examples.iter().map(encode).collect::<Result<Vec<Encoded>, _>>()?;

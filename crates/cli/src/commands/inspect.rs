@@ -3,8 +3,9 @@
 use ptuning_core::language_model::Tokenize;
 use ptuning_core::template::Fields;
 use serde_json::json;
-use trainer::data::load_file;
 use trainer::inspect::{encoding, nearest_words};
+use trainer::settings::Split;
+use trainer::tagging::examples;
 
 use super::open::{self, Fetching};
 use super::predict::parse_input;
@@ -21,7 +22,7 @@ pub fn run(args: &InspectArgs) -> anyhow::Result<Outcome> {
     let template = prompt.template.template();
     let (fields, answer) = match args.example.as_slice() {
         [] => {
-            let examples = load_file(&open.settings.data.dev, &open.settings.data)?;
+            let examples = examples(&open.settings, Split::Dev)?;
             let first = examples.into_iter().next();
             first.map(|example| (example.fields, Some(example.answer))).unwrap_or_default()
         }

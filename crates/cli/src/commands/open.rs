@@ -167,8 +167,8 @@ pub struct OpenRun {
 }
 
 /// Sections and keys that the checkpoints of a run have settled.
-pub const SETTLED: [&str; 7] =
-    ["template", "prompt_encoder", "verbalizer", "lm", "seed", "name", "runs"];
+pub const SETTLED: [&str; 8] =
+    ["template", "prompt_encoder", "verbalizer", "spans", "lm", "seed", "name", "runs"];
 
 /// Refuses overrides of what a run has settled: they would change nothing, or only its record.
 pub fn check_overrides(overrides: &[String], settled: &[&str]) -> anyhow::Result<()> {

@@ -7,6 +7,7 @@ use anyhow::Context;
 use backbone::{Backbone, Options};
 use ptuning_core::answers::Scoring;
 use ptuning_core::language_model::Objective;
+use ptuning_core::spans::SpanRules;
 use ptuning_core::template::Fields;
 use serde::Serialize;
 use serde_json::Value;
@@ -15,12 +16,13 @@ use trainer::data;
 use trainer::export::PromptFile;
 use trainer::predict::predict;
 use trainer::prompt::Prompt;
-use trainer::settings;
+use trainer::settings::{self, SENTENCE};
+use trainer::tagging::tag;
 
 use super::open::{self, Fetching};
 use crate::args::{AnswersArgs, Format, PredictArgs, Which};
 use crate::exit::{Hinted, Outcome};
-use crate::tables;
+use crate::{entity_tables, tables};
 
 const DEFAULT_TOP: usize = 10;
 const DEFAULT_BATCH: usize = 64;
@@ -48,6 +50,9 @@ pub fn run(args: &PredictArgs) -> anyhow::Result<Outcome> {
             (run.backbone, run.prompt, run.settings.eval.top_k, words)
         }
     };
+    if let Some(rules) = &prompt.spans {
+        return entities(args, &backbone, &prompt, rules, words);
+    }
     let fields: Vec<&str> = prompt.template.template().fields();
     let inputs = if words.is_empty() { from_stdin(&fields)? } else { from_words(words, &fields)? };
     let top = args.top.map_or(top, |top| top as usize);
@@ -62,6 +67,44 @@ pub fn run(args: &PredictArgs) -> anyhow::Result<Outcome> {
         let found = predict(&backbone, &prompt, &inputs, top, DEFAULT_BATCH)?;
         print(args.format, &found, tables::predictions)?;
     }
+    Ok(Outcome::Done)
+}
+
+/// Finds the entities of texts.
+fn entities(
+    args: &PredictArgs,
+    backbone: &Backbone,
+    prompt: &Prompt,
+    rules: &SpanRules,
+    words: &[String],
+) -> anyhow::Result<Outcome> {
+    let unused = [
+        ("--answers", args.whole.answers.is_some()),
+        ("--generate", args.whole.generate),
+        ("--top", args.top.is_some()),
+    ];
+    if let Some((flag, _)) = unused.into_iter().find(|(_, given)| *given) {
+        return Err(Hinted {
+            message: format!("{flag}: this prompt finds the entities of a text"),
+            hint: "leave it out; entities come in the order of their words".to_owned(),
+        }
+        .into());
+    }
+    let fields = [SENTENCE];
+    let inputs = if words.is_empty() { from_stdin(&fields)? } else { from_words(words, &fields)? };
+    let text = |input: &Fields| match input.get(SENTENCE) {
+        Some(text) if input.len() == 1 => Ok(text.clone()),
+        _ => {
+            let found: Vec<&str> = input.keys().map(String::as_str).collect();
+            Err(Hinted {
+                message: format!("expected a text, found the fields {}", found.join(", ")),
+                hint: format!("give the text alone, or as JSON: '{{\"{SENTENCE}\": \"…\"}}'"),
+            })
+        }
+    };
+    let texts = inputs.iter().map(text).collect::<Result<Vec<String>, _>>()?;
+    let found = tag(backbone, prompt, rules, &texts, DEFAULT_BATCH)?;
+    print(args.format, &found, entity_tables::tagged)?;
     Ok(Outcome::Done)
 }
 

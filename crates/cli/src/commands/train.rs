@@ -5,7 +5,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use anyhow::Context;
 use backbone::source::Identity;
 use trainer::checkpoint::{Checkpoint, Position};
-use trainer::data::Example;
+use trainer::data::{Example, Sentence};
 use trainer::evaluate::{self, evaluate};
 use trainer::export::export_safetensors;
 use trainer::prompt::Prompt;
@@ -167,7 +167,8 @@ fn go(
         }
         End::Stopped if !quiet => {
             eprintln!(
-                "stopped early: no better dev P@1 for {} epochs",
+                "stopped early: no better dev {} for {} epochs",
+                if settings.spans.is_some() { "entity F1" } else { "P@1" },
                 settings.train.patience.unwrap_or(0)
             );
         }
@@ -207,6 +208,11 @@ const SHORT_INPUT: usize = 80;
 
 /// Two short inputs of dev, as words for a shell.
 fn example_inputs(task: &Task) -> String {
+    if let Some(sentences) = &task.sentences {
+        let texts = sentences.dev.iter().map(Sentence::text);
+        let short = texts.filter(|text| text.len() <= SHORT_INPUT && !text.starts_with(['{', '-']));
+        return short.take(2).map(|text| shell::word(&text)).collect::<Vec<_>>().join(" ");
+    }
     let short = |example: &&Example| example.fields.values().all(|text| text.len() <= SHORT_INPUT);
     let inputs = task.data.dev.iter().filter(short).take(2).map(|example| {
         let fields = &example.fields;

@@ -25,6 +25,7 @@ use backbone::source::Identity;
 use burn::tensor::TensorData;
 use ptuning_core::objective::Scores;
 use ptuning_core::prompt_encoder::EncoderConfig;
+use ptuning_core::spans::SpanRules;
 use ptuning_core::verbalizer::{LabelWords, OpenVocabulary, Verbalizer};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -83,6 +84,9 @@ pub struct Header {
     /// Labels and their words, where answers are labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<LabelWords>,
+    /// Which spans of a sentence are asked about, where answers are entities.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spans: Option<SpanRules>,
     /// The language model's part, where it learned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lm: Option<LmHeader>,

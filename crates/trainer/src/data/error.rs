@@ -91,6 +91,32 @@ pub enum DataError {
         /// Key of the value.
         key: String,
     },
+    /// A value is not what it is read as.
+    #[error("{}:{line}: `{key}`: expected {expected}, found {found}\n  hint: {hint}", .path.display())]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// Line.
+        line: usize,
+        /// Key of the value.
+        key: String,
+        /// What it should be.
+        expected: Box<str>,
+        /// What is there.
+        found: Box<str>,
+        /// A way out.
+        hint: &'static str,
+    },
+    /// A split of sentences in which nothing is named.
+    #[error("{}: expected sentences with entities, found none in {sentences}\n  hint: `{key}` of some rows has to hold entities; a small data.limit may leave them out", .path.display())]
+    NoEntities {
+        /// The file.
+        path: PathBuf,
+        /// How many sentences there are.
+        sentences: usize,
+        /// Key of the entities.
+        key: String,
+    },
     /// A file has no rows or words.
     #[error("{}: the file is empty", .path.display())]
     EmptyFile {

@@ -30,12 +30,13 @@ fn row(path: &Path, line: usize, text: &str) -> Result<Row, DataError> {
     let cells = object.into_iter().map(|(key, value)| match value {
         Value::String(text) => (key, Cell::Text(text)),
         Value::Bool(_) | Value::Number(_) => (key, Cell::Scalar(kind(&value), value.to_string())),
-        other => (key, Cell::Other(kind(&other))),
+        other => (key, Cell::Other(other)),
     });
     Ok(Row { line, cells: cells.collect() })
 }
 
-fn kind(value: &Value) -> &'static str {
+/// What a value is, in words.
+pub(super) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a truth value",

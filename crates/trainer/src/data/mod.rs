@@ -9,6 +9,7 @@ mod error;
 mod json_lines;
 pub(crate) mod lines;
 mod passages;
+mod sentences;
 mod shots;
 
 use std::collections::BTreeMap;
@@ -17,7 +18,10 @@ use std::path::Path;
 pub use candidates::{Candidates, candidates, words};
 pub use error::DataError;
 pub use passages::passages;
+pub use sentences::{Sentence, load_sentences};
 pub use shots::shots;
+
+use serde_json::Value;
 
 use crate::settings::DataSettings;
 pub use crate::settings::Split;
@@ -150,8 +154,8 @@ enum Cell {
     Text(String),
     /// A number or a truth value: what it is, in words, and as written.
     Scalar(&'static str, String),
-    /// Not text, in words.
-    Other(&'static str),
+    /// Neither: a list, an object or nothing.
+    Other(Value),
 }
 
 impl Row {
@@ -176,16 +180,25 @@ impl Row {
                 "" => Err(DataError::EmptyText { path, line, key: key.to_owned() }),
                 text => Ok(text.to_owned()),
             },
-            Some((_, Cell::Other(found) | Cell::Scalar(found, _))) => {
+            Some((_, Cell::Other(value))) => {
+                let found = json_lines::kind(value);
                 Err(DataError::NotText { path, line, key: key.to_owned(), found })
             }
-            None => Err(DataError::MissingKey {
-                path,
-                line,
-                key: key.to_owned(),
-                setting: setting(),
-                found: self.cells.iter().map(|(name, _)| name.clone()).collect(),
-            }),
+            Some((_, Cell::Scalar(found, _))) => {
+                Err(DataError::NotText { path, line, key: key.to_owned(), found })
+            }
+            None => Err(self.missing(&path, key, setting())),
+        }
+    }
+
+    /// The key that `setting` names is not here.
+    fn missing(&self, path: &Path, key: &str, setting: String) -> DataError {
+        DataError::MissingKey {
+            path: path.to_owned(),
+            line: self.line,
+            key: key.to_owned(),
+            setting,
+            found: self.cells.iter().map(|(name, _)| name.clone()).collect(),
         }
     }
 }

@@ -8,7 +8,8 @@
 //! The metadata keys are `format` (`ptune-prompt`), `format_version`, `template`, `virtual_tokens`
 //! (names, a JSON list), `backbone` (a JSON object with `sha256`), `backbone_source`, `inputs` (a
 //! JSON list of the template's fields), `ptune_version`, and `labels` (a JSON object: labels, their words
-//! and the words' prior) where answers are labels.
+//! and the words' prior) where answers are labels, and `spans` (a JSON object: which spans are asked about)
+//! where they are entities.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,6 +17,7 @@ use std::path::Path;
 use backbone::Backbone;
 use backbone::source::Identity;
 use burn::tensor::{Tensor, TensorData};
+use ptuning_core::spans::SpanRules;
 use ptuning_core::verbalizer::LabelWords;
 
 use crate::checkpoint::{CheckpointError, id_tensor, read_tensors, verbalizer, write_tensors};
@@ -38,6 +40,8 @@ pub struct PromptFile {
     pub candidates: Option<Vec<u32>>,
     /// Labels and their words, where answers are labels.
     pub labels: Option<LabelWords>,
+    /// Which spans of a sentence are asked about, where answers are entities.
+    pub spans: Option<SpanRules>,
     /// The backbone it belongs to.
     pub backbone: Identity,
     /// Where the backbone came from: `backbone.source` of the config.
@@ -77,6 +81,10 @@ impl PromptFile {
             candidates,
             labels: match metadata.get("labels") {
                 Some(labels) => Some(serde_json::from_str(labels).map_err(json)?),
+                None => None,
+            },
+            spans: match metadata.get("spans") {
+                Some(spans) => Some(serde_json::from_str(spans).map_err(json)?),
                 None => None,
             },
             backbone: serde_json::from_str(&text("backbone")?).map_err(json)?,
@@ -130,7 +138,8 @@ impl PromptFile {
         let verbalizer = verbalizer(labels, self.candidates.as_ref().map(known));
         let device = backbone.model.device();
         let vectors = self.vectors.clone().map(|vectors| Tensor::from_data(vectors, &device));
-        Ok(Prompt { template, vectors, verbalizer, lm: None })
+        let spans = self.spans.clone();
+        Ok(Prompt { template, vectors, verbalizer, spans, lm: None })
     }
 }
 
@@ -173,6 +182,9 @@ pub fn export_safetensors(
     let mut metadata = BTreeMap::from(metadata);
     if let Some(labels) = prompt.verbalizer.labels() {
         metadata.insert("labels".to_owned(), serde_json::to_string(labels).map_err(json)?);
+    }
+    if let Some(spans) = &prompt.spans {
+        metadata.insert("spans".to_owned(), serde_json::to_string(spans).map_err(json)?);
     }
     write_tensors(path, &tensors, metadata)?;
 

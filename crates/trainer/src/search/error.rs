@@ -12,6 +12,12 @@ pub enum SearchError {
          hint: --set 'eval.manual=\"The capital of [x] is [z]\"'"
     )]
     NoManual,
+    /// Entities are not judged one example at a time.
+    #[error(
+        "[spans]: expected a task whose examples are judged one by one, found sentences with entities\n\
+         hint: `ptune eval --config` judges a template on them; try wordings with --set template.text"
+    )]
+    Spans,
     /// A line of a list of phrases that is none.
     #[error("{}:{line}: expected a phrase and its alternatives with tabs between them, found {found:?}\nhint: for example: is located in<TAB>lies in<TAB>is in", file.display())]
     NotPhrases {

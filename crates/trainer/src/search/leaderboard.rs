@@ -107,5 +107,6 @@ pub(super) fn mean(scores: &[Scores]) -> Scores {
         mrr: mean(|scores| scores.mrr),
         loss: mean(|scores| scores.loss),
         macro_f1: macro_f1.then(|| mean(|scores| scores.macro_f1.unwrap_or_default())),
+        entity_f1: None,
     }
 }

@@ -303,6 +303,9 @@ impl<'a> Search<'a> {
 pub(crate) fn manual(
     task: &Task,
 ) -> Result<(ptuning_core::template::BoundTemplate, String), Error> {
+    if task.sentences.is_some() {
+        return Err(SearchError::Spans.into());
+    }
     match manual_template(task, true) {
         Err(Error::UntrainedVirtualTokens { setting: "template.text" }) => {
             Err(SearchError::NoManual.into())

@@ -22,6 +22,7 @@ mod paths;
 mod reader;
 mod resolve;
 mod sections;
+mod spans;
 mod verbalizer;
 mod verbalizer_kind;
 
@@ -36,6 +37,7 @@ pub(crate) use nearest::nearest;
 pub(crate) use paths::folder_of;
 pub use reader::neighbour;
 pub use sections::*;
+pub use spans::{SENTENCE, SPAN, SpanSettings};
 pub use verbalizer::{Calibration, Labels, VerbalizerSettings};
 pub use verbalizer_kind::{Knowledge, VerbalizerKind};
 
@@ -62,6 +64,9 @@ pub struct Settings {
     /// Labels and their words; `None` where answers are words themselves.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verbalizer: Option<VerbalizerSettings>,
+    /// How entities are found; `None` where an answer is of its whole example.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spans: Option<SpanSettings>,
     /// What makes the virtual tokens' vectors.
     pub prompt_encoder: PromptEncoderSettings,
     /// Which part of the language model learns; `None` where none does.

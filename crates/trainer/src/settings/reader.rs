@@ -193,6 +193,12 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Whether there is a section, be it empty.
+    pub fn has_section(&self, name: &str) -> bool {
+        lookup(self.root, name).is_some()
+    }
+
+    /// The value of a key.
     pub fn node(&mut self, key: &'static str) -> Option<&'a Node> {
         if !self.known.contains(&key) {
             self.known.push(key);

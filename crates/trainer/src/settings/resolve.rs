@@ -13,6 +13,7 @@ use super::error::{Fault, Place};
 use super::lm::lm;
 use super::reader::{Given, OrDefault, Reader};
 use super::sections::*;
+use super::spans::{settle, spans};
 use super::verbalizer::verbalizer;
 
 #[derive(Clone, Copy, PartialEq)]
@@ -40,9 +41,13 @@ enum Shape {
 /// Reads every key. Where the reader gathers a problem the result holds a stand-in, so it counts
 /// only if there are none.
 pub(super) fn settings(reader: &mut Reader<'_>) -> Settings {
-    let data = data(reader);
+    let mut data = data(reader);
     let has_test = data.test.is_some();
     let verbalizer = labels_or_words(reader, &data);
+    let spans = spans(reader);
+    if let Some(spans) = &spans {
+        settle(reader, spans, &mut data, verbalizer.as_ref());
+    }
     let train = train(reader, true);
     let lm = lm(reader, train.strategy);
     let single = single_tokens_alone(&data, verbalizer.is_some());
@@ -55,6 +60,7 @@ pub(super) fn settings(reader: &mut Reader<'_>) -> Settings {
         data,
         template: template(reader),
         verbalizer,
+        spans,
         prompt_encoder: prompt_encoder(reader),
         lm,
         train,

@@ -9,6 +9,7 @@ use ptuning_core::objective::Scores;
 use ptuning_core::prompt_encoder::{
     EncoderConfig, EncoderKind, Initializer, PromptEncoder, Start, initial_vectors,
 };
+use ptuning_core::spans::SpanRules;
 use ptuning_core::template::{BoundTemplate, VirtualToken};
 use ptuning_core::verbalizer::{LabelWords, Verbalizer};
 
@@ -23,6 +24,7 @@ use crate::prompt_error::PromptError;
 use crate::run_dir::RunDir;
 use crate::settings::{PromptEncoderKind, PromptInit, Split, VerbalizerKind, VerbalizerSettings};
 use crate::strategy::StepOutcome;
+use crate::tagging::DevSpans;
 use crate::task::{Counts, Item, Task};
 use crate::verbalize::prepared;
 
@@ -40,6 +42,8 @@ struct PromptLearner<'a> {
     verbalizer: Verbalizer,
     train: Vec<Item>,
     dev: Vec<Item>,
+    /// In place of `dev`, where spans are asked about.
+    dev_spans: Option<DevSpans<'a>>,
     counts: (Counts, Counts),
     encoder_config: EncoderConfig,
     learning: Learning<'a>,
@@ -62,7 +66,11 @@ impl<'a> TrainLoop<'a> {
             labels.check_single(&task.backbone.tokenizer)?;
         }
         let (train, train_counts) = task.encode(Split::Train, &template, &verbalizer)?;
-        let (dev, dev_counts) = task.encode(Split::Dev, &template, &verbalizer)?;
+        let dev_spans = DevSpans::new(task, &template)?;
+        let (dev, dev_counts) = match &dev_spans {
+            Some(spans) => (Vec::new(), spans.counts()),
+            None => task.encode(Split::Dev, &template, &verbalizer)?,
+        };
         let encoder_config = encoder_config(task, &template)?;
         let encoder = match template.prompt_len() {
             0 => None,
@@ -78,6 +86,7 @@ impl<'a> TrainLoop<'a> {
             verbalizer,
             train,
             dev,
+            dev_spans,
             counts: (train_counts, dev_counts),
             encoder_config,
             learning,
@@ -156,6 +165,11 @@ impl PromptLearner<'_> {
         if header.template != template {
             return differs("template", format!("{template:?}"), format!("{:?}", header.template));
         }
+        let spans = self.task.settings.spans.as_ref().map(|spans| &spans.rules);
+        if header.spans.as_ref() != spans {
+            let text = |rules: Option<&SpanRules>| format!("{rules:?}");
+            return differs("spans", text(spans), text(header.spans.as_ref()));
+        }
         let words = |verbalizer: &Verbalizer| verbalizer.labels().map(LabelWords::uncalibrated);
         let (expected, found) = (words(&self.verbalizer), words(&checkpoint.verbalizer));
         // Weights that learn are the checkpoint's.
@@ -202,21 +216,23 @@ impl Learner for PromptLearner<'_> {
     }
 
     fn dev_examples(&self) -> usize {
-        self.dev.len()
+        self.counts.1.used
     }
 
     fn score(&self) -> Result<Scores, Error> {
         let (vectors, verbalizer) = (self.learning.vectors(), self.verbalizer());
         let batch_size = self.task.settings.eval.batch_size;
-        self.learning.with_lm(self.task, |lm| {
-            outcome(lm, vectors.as_ref(), &self.dev, &verbalizer, batch_size).scores()
-        })
+        let (prompt, words) = (vectors.as_ref(), &verbalizer);
+        self.learning.with_lm(self.task, |lm| match &self.dev_spans {
+            Some(spans) => spans.scores(lm, prompt, words),
+            None => Ok(outcome(lm, prompt, &self.dev, words, batch_size).scores()),
+        })?
     }
 
-    /// Better P@1, or the same with less loss.
+    /// Better P@1, or entity F1 where there are entities, or the same with less loss.
     fn is_better(&self, new: &Scores, old: &Scores) -> bool {
-        new.precision_at_1 > old.precision_at_1
-            || new.precision_at_1 == old.precision_at_1 && new.loss < old.loss
+        let (new_score, old_score) = (new.chosen_by(), old.chosen_by());
+        new_score > old_score || new_score == old_score && new.loss < old.loss
     }
 
     fn is_finite(&self) -> bool {
@@ -236,6 +252,7 @@ impl Learner for PromptLearner<'_> {
                 optimizer_steps: state.optimizer_steps,
                 position: position.clone(),
                 labels: None,
+                spans: self.task.settings.spans.as_ref().map(|spans| spans.rules.clone()),
                 lm: state.lm,
                 labels_steps: state.labels_steps,
             },

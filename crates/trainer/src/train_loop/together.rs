@@ -66,6 +66,9 @@ fn check(settings: &Settings, template: &BoundTemplate) -> Result<(), Error> {
     if settings.verbalizer.as_ref().is_some_and(VerbalizerSettings::learns) {
         return refused("a verbalizer that learns");
     }
+    if settings.spans.is_some() {
+        return refused("entities to find");
+    }
     if template.template().prefix() > 0 {
         return refused("a [prefix:…], which cannot be shared in part");
     }
@@ -230,7 +233,10 @@ impl<'a> TogetherLoop<'a> {
             checkpoint.optimizer = BTreeMap::new();
             checkpoint.verbalizer = part.verbalizer.clone();
             let (template, verbalizer) = (part.template.clone(), part.verbalizer.clone());
-            (Prompt { template, vectors: Some(vectors), verbalizer, lm: None }, checkpoint)
+            (
+                Prompt { template, vectors: Some(vectors), verbalizer, spans: None, lm: None },
+                checkpoint,
+            )
         };
         learner.parts.iter().map(prompt).collect()
     }
@@ -283,6 +289,7 @@ impl Together<'_> {
                 optimizer_steps,
                 position: position.clone(),
                 labels: None,
+                spans: None,
                 lm: None,
                 labels_steps: 0,
             },
