@@ -292,7 +292,7 @@ fn templates() {
       |                     ^
 
     $ --set 'template.text=[h:2] [y] [x] [z]'
-    error: template.text: template, column 7: unknown slot [y]; expected [x], [x:field], [z], [h], [h:3], [h='words'] or [h:3@tie]
+    error: template.text: template, column 7: unknown slot [y]; expected [x], [x:field], [z], [h], [h:3], [h='words'], [h:3@tie] or [prefix:16]
       | [h:2] [y] [x] [z]
       |       ^
 

@@ -62,8 +62,10 @@ const ELSEWHERE: &[(&str, &str)] = &[
 pub(super) fn nearest_key<'a>(typed: &str, known: &[&'a str]) -> Option<&'a str> {
     let (section, leaf) = split(typed);
     let anywhere = || known.iter().copied();
+    // Of one name in several sections, training's is meant.
     anywhere()
-        .find(|key| split(key).1 == leaf)
+        .filter(|key| split(key).1 == leaf)
+        .min_by_key(|key| split(key).0 != "train")
         .or_else(|| {
             let (_, key) = ELSEWHERE.iter().find(|(name, _)| *name == leaf)?;
             anywhere().find(|known| known == key)
