@@ -8,7 +8,7 @@ mod common;
 
 use backbone::random::RandomFamily;
 use backbone::{DeviceSpec, Memory, Options, Precision, Rounding};
-use common::{check_golden, random_run};
+use common::{check_golden, random_run, random_run_behind};
 use ptuning_core::prompt_encoder::{EncoderConfig, EncoderKind, Initializer, PromptEncoder};
 
 fn device() -> burn::tensor::Device {
@@ -75,6 +75,19 @@ fn matrices_in_few_bits_give_what_the_cpu_gives() {
         assert_eq!(gpu.len(), cpu.len());
         for (gpu, cpu) in gpu.iter().zip(&cpu) {
             assert!((gpu - cpu).abs() < 1e-4, "{rounding:?}: {gpu} and {cpu}");
+        }
+    }
+}
+
+#[test]
+fn a_prefix_gives_what_the_cpu_gives() {
+    for memory in [Memory::Tape, Memory::Recompute] {
+        let options = Options { memory, ..Options::default() };
+        let run = |device| random_run_behind(3, RandomFamily::Llama, device, options);
+        let (gpu, cpu) = (run(&device()), run(&burn::tensor::Device::flex()));
+        assert_eq!(gpu.len(), cpu.len());
+        for (gpu, cpu) in gpu.iter().zip(&cpu) {
+            assert!((gpu - cpu).abs() < 1e-4, "{memory:?}: {gpu} and {cpu}");
         }
     }
 }

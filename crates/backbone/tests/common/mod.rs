@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use backbone::random::{RandomDtype, RandomFamily, RandomSizes};
 use backbone::{Backbone, Options, registry};
 use burn::tensor::{Device, Tensor, TensorData};
-use ptuning_core::language_model::{LanguageModel, Layout, Objective};
+use ptuning_core::language_model::{Inputs, LanguageModel, Layout, Objective};
 use ptuning_core::objective::cross_entropy_backward;
 use safetensors::{Dtype, SafeTensors};
 
@@ -105,6 +105,16 @@ pub fn relative(found: &[f32], expected: &TensorData) -> f32 {
 
 /// A small random model on a device: its logits, then the gradient of a loss.
 pub fn random_run(family: RandomFamily, device: &Device, options: Options) -> Vec<f32> {
+    random_run_behind(0, family, device, options)
+}
+
+/// The same behind a prefix of so many rows, whose gradient is last.
+pub fn random_run_behind(
+    prefix: usize,
+    family: RandomFamily,
+    device: &Device,
+    options: Options,
+) -> Vec<f32> {
     let sizes = RandomSizes {
         family,
         weights: RandomDtype::F32,
@@ -117,15 +127,25 @@ pub fn random_run(family: RandomFamily, device: &Device, options: Options) -> Ve
     };
     let lm = registry::random(&sizes, device, options).unwrap();
     let (own, answers) = (vec![5, 3], vec![(0, 4), (1, 2)]);
-    let layout = Layout { own, answers, ..Layout::default() };
+    let layout = Layout { prefix, own, answers, ..Layout::default() };
+    let width = lm.prefix_shape().map_or(0, |shape| shape.width());
+    let numbers: Vec<f32> = (0..prefix * width).map(|i| (i as f32 * 0.37).sin()).collect();
+    let prefix = (prefix > 0).then(|| {
+        let numbers = burn::tensor::TensorData::new(numbers, [prefix, width]);
+        Tensor::<2>::from_data(numbers, device).autodiff().require_grad()
+    });
     let x = lm.embed(&[7, 99, 3, 50, 21, 1, 64, 8]).autodiff().require_grad();
     let mut all = Vec::new();
-    let (_, objective) = lm.loss_through(x.clone().into(), &layout, &mut |states| {
+    let inputs = Inputs { embeddings: x.clone(), prefix: prefix.clone() };
+    let (_, objective) = lm.loss_through(inputs, &layout, &mut |states| {
         let logits = lm.head(states);
         all.extend(values(logits.clone().without_autodiff()));
         cross_entropy_backward(logits, &[3, 77], 2)
     });
-    all.extend(values(x.grad(&objective.backward()).unwrap()));
+    let gradients = objective.backward();
+    for x in std::iter::once(x).chain(prefix) {
+        all.extend(values(x.grad(&gradients).unwrap()));
+    }
     all
 }
 
