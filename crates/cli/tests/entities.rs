@@ -172,6 +172,36 @@ fn every_strategy_learns_with_a_masked_model() {
     }
 }
 
+/// Label vectors and word weights, behind a template of words and in front of a prefix.
+#[test]
+fn what_learns_of_labels_learns_from_spans() {
+    let folder = folder();
+    let words = "--set 'template.text=\"[x] [x:span] is [z]\"'";
+    let prefix = "--set 'template.text=\"[prefix:2][x] [x:span] is [z]\"'";
+    for (name, options) in [
+        ("soft", format!("{words} --set verbalizer.kind=soft")),
+        ("weights", format!("{words} --set verbalizer.learn_weights=true")),
+        ("prefix", format!("{prefix} --set verbalizer.kind=soft")),
+    ] {
+        let train = format!("train --config entities.toml --quiet --name {name} {options}");
+        let ran = folder.run(&train);
+        assert_eq!(ran.code, Some(0), "{ran}");
+        let judged = folder.run(&format!("eval runs/{name} --split dev --format json")).json();
+        let best = folder
+            .text(&format!("runs/{name}/metrics.jsonl"))
+            .lines()
+            .filter_map(|line| {
+                let row: Value = serde_json::from_str(line).unwrap();
+                row["dev"]["entity_f1"].as_f64()
+            })
+            .fold(0.0, f64::max);
+        // What chose the epoch is what the run is judged by.
+        let found = judged[0]["prompt"]["entity_f1"].as_f64().unwrap();
+        assert!((found - best).abs() < 1e-6, "{name}: {found} and {best}");
+        assert!(name == "weights" || best > 0.7, "{name}: {best}");
+    }
+}
+
 /// Its decoder says what stands at the answer's place.
 #[test]
 fn an_encoder_decoder_is_asked_about_spans() {

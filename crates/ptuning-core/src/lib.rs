@@ -19,7 +19,8 @@
 //!
 //! # Shapes
 //! One legend everywhere: `batch` examples, `seq` positions, `prompt` virtual tokens, `hidden`
-//! embedding width, `heads`, `head_dim`, `layers`, `vocab` entries, `rows` answer positions.
+//! embedding width, `heads`, `head_dim`, `layers`, `vocab` entries, `rows` answer positions; `prefix` rows of
+//! `prefix_width` numbers, the keys and values of every layer that are learned in front of everything.
 
 pub mod answers;
 pub mod ensemble;
