@@ -305,7 +305,8 @@ impl std::fmt::Display for LabelWords {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let word = |word: &LabelWord| match word.weight {
             1.0 => word.text.clone(),
-            weight => format!("{} × {weight}", word.text),
+            // Two digits say what a weight that was learned is worth.
+            weight => format!("{} × {}", word.text, (100.0 * weight).round() / 100.0),
         };
         for (index, label) in self.labels.iter().enumerate() {
             let words: Vec<String> = label.words.iter().take(SHOWN).map(word).collect();
