@@ -132,6 +132,12 @@ impl Scores {
         self.entity_f1.unwrap_or(self.precision_at_1)
     }
 
+    /// Whether a run would rather keep these: what it is chosen by is greater, or the same with less loss.
+    pub fn is_better_than(&self, other: &Self) -> bool {
+        let (new, old) = (self.chosen_by(), other.chosen_by());
+        new > old || new == old && self.loss < other.loss
+    }
+
     /// With the macro-averaged F1 of labels that were asked and predicted, `labels` of them in all.
     ///
     /// A label that neither occurs nor is predicted counts as 0, as in scikit-learn.

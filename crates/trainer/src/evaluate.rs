@@ -80,11 +80,7 @@ pub fn outcomes<const N: usize>(
         let mut logits: Option<Tensor<2>> = None;
         let mut whole: Option<(LabelWords, Tensor<2>)> = None;
         for judge in &mut judges {
-            let said = match judge
-                .verbalizer
-                .labels()
-                .filter(|labels| labels.longest() > 1 || labels.is_soft())
-            {
+            let said = match judge.verbalizer.labels().filter(|labels| !labels.reads_logits()) {
                 None => judge.verbalizer.of_logits(
                     logits.get_or_insert_with(|| each(answer_logits(lm, prompt, &encoded))).clone(),
                 ),

@@ -15,10 +15,10 @@ use trainer::export::export_safetensors;
 use trainer::run_dir::{Job, RunDir, RunInfo};
 use trainer::settings::{self, Settings};
 use trainer::task::Task;
-use trainer::train_loop::{End, TogetherLoop};
+use trainer::train_loop::TogetherLoop;
 
 use super::open::{self, Fetching};
-use super::train::{check_epochs, describe, info, say_how_to_go_on, say_where};
+use super::train::{check_epochs, describe, info, is_interrupted, say_where};
 use crate::args::{ResumeArgs, TrainArgs};
 use crate::exit::{Hinted, Outcome};
 use crate::interrupt::Interrupt;
@@ -197,19 +197,9 @@ fn go(
     }
     let started = Instant::now();
     let mut progress = TrainProgress::new(quiet, settings.log.every);
-    match training.run(run, &interrupt.training, &mut progress)? {
-        End::Interrupted => {
-            say_how_to_go_on(training.position(), run);
-            return Ok(Outcome::Interrupted);
-        }
-        End::Stopped if !quiet => eprintln!(
-            "stopped early: no better dev P@1 for {} epochs",
-            settings.train.patience.unwrap_or(0)
-        ),
-        End::Stopped | End::Finished => {}
-    }
-    if !quiet {
-        eprintln!("trained in {:.0} s; judging the best epoch", started.elapsed().as_secs_f64());
+    let end = training.run(run, &interrupt.training, &mut progress)?;
+    if is_interrupted(end, training.position(), settings, run, started, quiet) {
+        return Ok(Outcome::Interrupted);
     }
     training.restore(&Checkpoint::load(&run.best())?, &run.best())?;
     let mut all: Vec<(String, Vec<Scores>)> = Vec::new();

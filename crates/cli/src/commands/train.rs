@@ -160,22 +160,8 @@ fn go(
     let started = Instant::now();
     let mut progress = TrainProgress::new(quiet, settings.log.every);
     let end = training.run(run, &interrupt.training, &mut progress)?;
-    match end {
-        End::Interrupted => {
-            say_how_to_go_on(training.position(), run);
-            return Ok(Outcome::Interrupted);
-        }
-        End::Stopped if !quiet => {
-            eprintln!(
-                "stopped early: no better dev {} for {} epochs",
-                if settings.spans.is_some() { "entity F1" } else { "P@1" },
-                settings.train.patience.unwrap_or(0)
-            );
-        }
-        End::Stopped | End::Finished => {}
-    }
-    if !quiet {
-        eprintln!("trained in {:.0} s; judging the best epoch", started.elapsed().as_secs_f64());
+    if is_interrupted(end, training.position(), settings, run, started, quiet) {
+        return Ok(Outcome::Interrupted);
     }
     let best = Checkpoint::load(&run.best())?;
     let prompt = Prompt::from_checkpoint(&best, &run.best(), &task.backbone)?;
@@ -201,6 +187,32 @@ fn go(
         eprintln!("\nnext:\n  ptune predict {folder} {inputs}\n  ptune inspect {folder}");
     }
     Ok(Outcome::Done)
+}
+
+/// Says how training came to its end; whether it was interrupted.
+pub fn is_interrupted(
+    end: End,
+    position: &Position,
+    settings: &Settings,
+    run: &RunDir,
+    started: Instant,
+    quiet: bool,
+) -> bool {
+    match end {
+        End::Interrupted => {
+            say_how_to_go_on(position, run);
+            return true;
+        }
+        End::Stopped if !quiet => {
+            let patience = settings.train.patience.unwrap_or(0);
+            eprintln!("stopped early: no better dev P@1 for {patience} epochs");
+        }
+        End::Stopped | End::Finished => {}
+    }
+    if !quiet {
+        eprintln!("trained in {:.0} s; judging the best epoch", started.elapsed().as_secs_f64());
+    }
+    false
 }
 
 /// Characters of an input that is shown as an example.

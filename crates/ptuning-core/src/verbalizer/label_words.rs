@@ -4,7 +4,7 @@
 //! stand for it, among the words of all labels.
 
 use burn::tensor::activation::log_softmax;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use crate::answers::{AnswerSet, Scorer, Scoring};
@@ -123,6 +123,12 @@ impl LabelWords {
         self.words().map(|word| 1 + word.rest.len()).max().unwrap_or(0)
     }
 
+    /// Whether the vocabulary's logits at one place tell all: each word is one token, and words say what labels
+    /// score.
+    pub fn reads_logits(&self) -> bool {
+        self.longest() <= 1 && !self.is_soft()
+    }
+
     /// The labels, in the order in which they are numbered.
     pub fn labels(&self) -> &[Label] {
         &self.labels
@@ -203,7 +209,7 @@ impl LabelWords {
         if self.is_soft() {
             return self.soft_logits(answer_states(lm, prompt, batch), None);
         }
-        if self.longest() <= 1 {
+        if self.reads_logits() {
             return self.of_logits(answer_logits(lm, prompt, batch));
         }
         let words = self.words().map(|word| (word.text.as_str(), word.tokens()));
@@ -268,7 +274,10 @@ impl LabelWords {
             let count = label.words.len();
             let scores = word_scores.clone().narrow(1, first, count);
             first += count;
-            self.aggregate.of(scores, &label.words, &device)
+            let total: f32 = label.words.iter().map(|word| word.weight).sum();
+            let shares: Vec<f32> = label.words.iter().map(|word| word.weight / total).collect();
+            let shares = Tensor::from_data(TensorData::new(shares, [1, count]), &device);
+            self.aggregate.of(scores, shares, total)
         };
         log_softmax(Tensor::cat(self.labels.iter().map(label).collect(), 1), 1)
     }
@@ -346,11 +355,9 @@ const SHOWN: usize = 12;
 const LEAST_PRIOR: f32 = -16.1;
 
 impl Aggregate {
+    /// `shares` are the words' parts, `[1, words of a label]`, of the sum of their weights, `total`:
     /// `[rows, words of a label]` → `[rows, 1]`
-    fn of(self, scores: Tensor<2>, words: &[LabelWord], device: &Device) -> Tensor<2> {
-        let total: f32 = words.iter().map(|word| word.weight).sum();
-        let shares: Vec<f32> = words.iter().map(|word| word.weight / total).collect();
-        let shares = Tensor::<2>::from_data(TensorData::new(shares, [1, words.len()]), device);
+    pub(super) fn of(self, scores: Tensor<2>, shares: Tensor<2>, total: f32) -> Tensor<2> {
         match self {
             Self::Mean => log_sum_exp(scores + shares.log()),
             Self::MeanLog => (scores * shares).sum_dim(1),
@@ -361,7 +368,7 @@ impl Aggregate {
 }
 
 /// `log Σ exp(x)` along a row, without overflow.
-pub(super) fn log_sum_exp(x: Tensor<2>) -> Tensor<2> {
+fn log_sum_exp(x: Tensor<2>) -> Tensor<2> {
     let max = x.clone().without_autodiff().max_dim(1);
     let max = if x.is_autodiff() { max.autodiff() } else { max };
     (x - max.clone()).exp().sum_dim(1).log() + max

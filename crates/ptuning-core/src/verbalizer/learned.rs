@@ -3,10 +3,10 @@
 //! Hu et al. 2022, "Knowledgeable Prompt-tuning" (arXiv:2108.02035), section 3.4: word weights; Hambardzumyan et
 //! al. 2021, "WARP" (arXiv:2101.00121): label vectors, which start from words.
 
-use burn::tensor::activation::log_softmax;
+use burn::tensor::activation::{log_softmax, softmax};
 use burn::tensor::{Tensor, TensorData};
 
-use super::label_words::{Aggregate, Label, LabelWords, log_sum_exp};
+use super::label_words::{Label, LabelWords};
 use crate::language_model::LanguageModel;
 use crate::objective::cross_entropy;
 
@@ -120,13 +120,8 @@ impl LabelWords {
             let scores = word_scores.clone().narrow(1, first, count);
             let weights = log_weights.clone().narrow(0, first, count).reshape([1, count]);
             first += count;
-            let shares = log_softmax(weights.clone(), 1);
-            match self.aggregate {
-                Aggregate::Mean => log_sum_exp(scores + shares),
-                Aggregate::MeanLog => (scores * shares.exp()).sum_dim(1),
-                // As many shares as words: weights of mean 1, which do not punish a label for its words.
-                Aggregate::Max => (scores + shares.add_scalar((count as f32).ln())).max_dim(1),
-            }
+            // As many shares as words: weights of mean 1.
+            self.aggregate.of(scores, softmax(weights, 1), count as f32)
         };
         log_softmax(Tensor::cat(self.labels.iter().map(label).collect(), 1), 1)
     }

@@ -83,11 +83,8 @@ impl<'a> FixedLm<'a> {
             let encoded: Vec<&Encoded> = batch.iter().map(|item| &item.encoded).collect();
             let answers: Vec<u32> = batch.iter().map(|item| item.answer).collect();
             let (lm, learned) = (self.lm, &mut self.labels);
-            let mut loss = |states: Tensor<2>| match (learned.as_mut(), verbalizer.labels()) {
-                (Some(learned), Some(labels)) => {
-                    learned.loss(labels, lm, states, &answers, examples)
-                }
-                _ => verbalizer.loss(lm, states, &answers, examples),
+            let mut loss = |states: Tensor<2>| {
+                LearnedLabels::loss_of(learned, verbalizer, lm, states, &answers, examples)
             };
             let Some(vectors) = &vectors else {
                 outcome.losses.push(loss(answer_states(lm, None, &encoded)).0);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use ptuning_core::language_model::LanguageModel;
-use ptuning_core::verbalizer::LabelWords;
+use ptuning_core::verbalizer::{LabelWords, Verbalizer};
 
 use crate::checkpoint::CheckpointError;
 use crate::optimizer::Optimizer;
@@ -42,7 +42,7 @@ impl LearnedLabels {
     /// # Shapes
     /// - `states`: `[rows, hidden]`
     /// - returns: losses, `[rows]`, untracked; and the objective, `[1]`
-    pub fn loss(
+    fn loss(
         &mut self,
         labels: &LabelWords,
         lm: &dyn LanguageModel,
@@ -59,6 +59,21 @@ impl LearnedLabels {
             None => gradient,
         });
         (losses, objective)
+    }
+
+    /// The same if labels have anything that learns, otherwise what the verbalizer says.
+    pub fn loss_of(
+        learned: &mut Option<Self>,
+        verbalizer: &Verbalizer,
+        lm: &dyn LanguageModel,
+        states: Tensor<2>,
+        answers: &[u32],
+        examples: usize,
+    ) -> (Tensor<1>, Tensor<1>) {
+        match (learned, verbalizer.labels()) {
+            (Some(learned), Some(labels)) => learned.loss(labels, lm, states, answers, examples),
+            _ => verbalizer.loss(lm, states, answers, examples),
+        }
     }
 
     /// One optimiser step; `lr` is the prompt's.

@@ -59,12 +59,9 @@ impl WithLm {
             let encoded: Vec<&Encoded> = batch.iter().map(|item| &item.encoded).collect();
             let answers: Vec<u32> = batch.iter().map(|item| item.answer).collect();
             let states = answer_states(&model, prompt.as_ref(), &encoded);
-            let (losses, objective) = match (&mut self.labels, verbalizer.labels()) {
-                (Some(learned), Some(labels)) => {
-                    learned.loss(labels, &model, states, &answers, examples)
-                }
-                _ => verbalizer.loss(&model, states, &answers, examples),
-            };
+            let labels = &mut self.labels;
+            let (losses, objective) =
+                LearnedLabels::loss_of(labels, verbalizer, &model, states, &answers, examples);
             outcome.losses.push(losses);
             let mut gradients = objective.backward();
             drop(model);

@@ -134,7 +134,7 @@ impl AskedSpans {
                 let words = labels.uncalibrated();
                 let said = match &whole {
                     Some((known, said)) if *known == words => said.clone(),
-                    _ if labels.longest() <= 1 && !labels.is_soft() => {
+                    _ if labels.reads_logits() => {
                         let logits =
                             logits.get_or_insert_with(|| answer_logits(lm, prompt, &encoded));
                         labels.of_logits(logits.clone())

@@ -231,8 +231,7 @@ impl Learner for PromptLearner<'_> {
 
     /// Better P@1, or entity F1 where there are entities, or the same with less loss.
     fn is_better(&self, new: &Scores, old: &Scores) -> bool {
-        let (new_score, old_score) = (new.chosen_by(), old.chosen_by());
-        new_score > old_score || new_score == old_score && new.loss < old.loss
+        new.is_better_than(old)
     }
 
     fn is_finite(&self) -> bool {

@@ -348,8 +348,7 @@ impl Learner for Together<'_> {
     }
 
     fn is_better(&self, new: &Scores, old: &Scores) -> bool {
-        new.precision_at_1 > old.precision_at_1
-            || new.precision_at_1 == old.precision_at_1 && new.loss < old.loss
+        new.is_better_than(old)
     }
 
     fn is_finite(&self) -> bool {
