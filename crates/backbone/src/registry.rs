@@ -15,6 +15,7 @@ use crate::families::{
 use crate::footprint::Footprint;
 use crate::layers::Loader;
 use crate::random::{RandomSizes, RandomWeights};
+use crate::source::redrawn::{self, Redrawn};
 use crate::source::{self, Identity, Rounded, Source, TokenizerKind, Weights, nearest};
 use crate::tensor_report::TensorReport;
 use crate::tokenizer::Tokenizer;
@@ -180,11 +181,15 @@ pub fn load(path: &Path, device: &Device) -> Result<Backbone, LoadError> {
 pub fn load_with(path: &Path, device: &Device, options: Options) -> Result<Backbone, LoadError> {
     check(options, device)?;
     let (source, description, tensors) = checked(path)?;
-    let rounded = Rounded::new(source.weights.as_ref(), &description, options.rounding);
-    let weights = as_loaded(source.weights.as_ref(), &rounded);
-    let loader = Loader::new(weights, device, &options);
+    let redrawn = Redrawn(source.weights.as_ref());
+    let weights = origin(source.weights.as_ref(), &redrawn, options);
+    let rounded = Rounded::new(weights, &description, options.rounding);
+    let loader = Loader::new(as_loaded(weights, &rounded), device, &options);
     let model = Box::new(TransformerLm::load(&description, &loader, options)?);
-    let Source { tokenizer, identity, .. } = source;
+    let Source { tokenizer, mut identity, .. } = source;
+    if options.random_weights {
+        identity = redrawn::identity(identity);
+    }
     Ok(Backbone { model, tokenizer, identity, tensors, path: path.to_owned() })
 }
 
@@ -195,6 +200,15 @@ fn checked(path: &Path) -> Result<(Source, Description, TensorReport), LoadError
     let report = TensorReport::new(&description, source.weights.as_ref());
     report.check(&description, saved_from(&source))?;
     Ok((source, description, report))
+}
+
+/// Weights of the file, or others of the same shapes.
+fn origin<'a>(
+    file: &'a dyn Weights,
+    redrawn: &'a Redrawn<'a>,
+    options: Options,
+) -> &'a dyn Weights {
+    if options.random_weights { redrawn } else { file }
 }
 
 /// Weights as they are loaded: rounded, if they are to be.
@@ -265,8 +279,10 @@ fn describe(source: &Source) -> Result<Description, LoadError> {
 /// As [`load`], but for what only the numbers tell.
 pub fn footprint(path: &Path, device: &Device, options: Options) -> Result<Footprint, LoadError> {
     let (source, description, _) = checked(path)?;
-    let rounded = Rounded::new(source.weights.as_ref(), &description, options.rounding);
-    let weights = as_loaded(source.weights.as_ref(), &rounded);
+    let redrawn = Redrawn(source.weights.as_ref());
+    let weights = origin(source.weights.as_ref(), &redrawn, options);
+    let rounded = Rounded::new(weights, &description, options.rounding);
+    let weights = as_loaded(weights, &rounded);
     Ok(Footprint::new(
         description.clone(),
         weights,

@@ -13,6 +13,7 @@ mod search_progress;
 mod search_tables;
 mod shell;
 mod tables;
+mod threshold;
 
 use clap::Parser;
 

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use ptuning_core::answers::MaskedScoring;
 use ptuning_core::ensemble::Combine;
-use ptuning_core::objective::Scores;
+use ptuning_core::objective::{Filtered, Scores};
 use ptuning_core::template::Fields;
 use serde::Serialize;
 use trainer::answers::{RankedAnswer, Ranking, WholeEvaluation, Written, WrittenAnswer};
@@ -21,6 +21,11 @@ pub fn json<T: Serialize + ?Sized>(value: &T) -> io::Result<()> {
     let mut out = io::stdout().lock();
     serde_json::to_writer_pretty(&mut out, value)?;
     writeln!(out)
+}
+
+/// A text as it is.
+pub fn text(text: &str) -> io::Result<()> {
+    io::stdout().lock().write_all(text.as_bytes())
 }
 
 /// Scores of one split with what was dropped; where answers of several tokens count, by both protocols.
@@ -56,6 +61,7 @@ pub fn evaluation(evaluation: &Evaluation) -> io::Result<()> {
     if counts.used > 0 {
         table(&mut out, columns, &rows, evaluation.ensemble.as_ref(), majority)?;
     }
+    filtered(&mut out, &rows)?;
     let Some(all) = all else { return Ok(()) };
     let WholeEvaluation { counts, candidates, .. } = all;
     let candidates = format!("{candidates} candidates{}", way_of_scoring(all));
@@ -66,6 +72,22 @@ pub fn evaluation(evaluation: &Evaluation) -> io::Result<()> {
     ];
     let majority = (&all.majority, all.majority_answer.as_deref());
     table(&mut out, columns, &rows, None, majority)
+}
+
+/// The same without other right answers, where some input has several.
+fn filtered(
+    out: &mut impl Write,
+    rows: &[(&str, Option<&Scores>, Option<&str>)],
+) -> io::Result<()> {
+    let there = rows.iter().filter_map(|(label, scores, _)| {
+        let Filtered { precision_at_1, mrr } = (*scores)?.filtered?;
+        Some(format!("{label} {:.1} / {:.1}", 100.0 * precision_at_1, 100.0 * mrr))
+    });
+    let there: Vec<String> = there.collect();
+    match there.is_empty() {
+        true => Ok(()),
+        false => writeln!(out, "  other right answers removed, P@1 / MRR: {}", there.join(", ")),
+    }
 }
 
 /// How whole answers were scored, as the rest of a line.

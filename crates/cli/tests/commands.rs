@@ -54,6 +54,8 @@ fn train_prints_progress_on_stderr_and_results_on_stdout() {
         "best.safetensors",
         "config.toml",
         "evaluation.json",
+        "examples-dev.jsonl",
+        "examples-test.jsonl",
         "last.safetensors",
         "metrics.csv",
         "metrics.jsonl",

@@ -4,13 +4,15 @@ mod common;
 
 use common::{Folder, commands_in_help};
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 16] = [
     "train",
     "resume",
     "adapt",
     "eval",
     "search",
     "sensitivity",
+    "suite",
+    "compare",
     "predict",
     "inspect",
     "export",

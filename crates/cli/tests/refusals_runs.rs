@@ -51,7 +51,7 @@ fn run_folders() {
     hint: `ptune train --force` with its config starts it again
 
     $ eval runs/edited
-    error: runs/edited/config.toml:43:1: unknown key `train.epoch`
+    error: runs/edited/config.toml:44:1: unknown key `train.epoch`
     hint: did you mean `train.epochs`?
 
     $ train --config config.toml --name notes --force

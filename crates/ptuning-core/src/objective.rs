@@ -63,6 +63,41 @@ pub fn ranks(
     higher.into_data().iter::<i64>().map(|count| count as usize).collect()
 }
 
+/// How many of each answer's rivals score strictly higher than it does.
+///
+/// # Shapes
+/// - `logits`: `[rows, vocab]`
+/// - `answers`: one vocabulary id for each row
+/// - `rivals`: any number of vocabulary ids for each row
+/// - returns: `rows` numbers
+pub fn higher_rivals(logits: Tensor<2>, answers: &[u32], rivals: &[&[u32]]) -> Vec<usize> {
+    let widest = rivals.iter().map(|rivals| rivals.len()).max().unwrap_or(0);
+    if widest == 0 {
+        return vec![0; answers.len()];
+    }
+    let device = logits.device();
+    let rows = answers.len();
+    // An answer in the place of a rival that a row lacks: no score is higher than itself.
+    let padded = answers.iter().zip(rivals).flat_map(|(&answer, rivals)| {
+        rivals.iter().copied().chain(std::iter::repeat_n(answer, widest - rivals.len()))
+    });
+    let padded = ids(&padded.collect::<Vec<u32>>(), &device).reshape([rows, widest]);
+    let target = logits.clone().gather(1, ids(answers, &device).reshape([rows, 1]));
+    let higher = logits.gather(1, padded).greater(target).int().sum_dim(1);
+    higher.into_data().iter::<i64>().map(|count| count as usize).collect()
+}
+
+/// Scores where an input's other right answers are no candidates: who says Canberra is not wrong because the
+/// data also know another capital. LAMA's protocol, elsewhere called filtered (Bordes et al. 2013).
+#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Filtered {
+    /// Share of answers ranked first, 0 to 1.
+    #[serde(rename = "p1")]
+    pub precision_at_1: f64,
+    /// Mean reciprocal rank, 0 to 1.
+    pub mrr: f64,
+}
+
 /// What a set of ranks amounts to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Scores {
@@ -84,6 +119,9 @@ pub struct Scores {
     /// Micro-averaged F1 of entities, where spans are asked about, 0 to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entity_f1: Option<f64>,
+    /// The same ranks without other right answers, where an input has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filtered: Option<Filtered>,
 }
 
 impl Scores {
@@ -105,6 +143,9 @@ impl Scores {
             loss: mean(&|scores| scores.loss),
             macro_f1: mean_of(&|scores| scores.macro_f1),
             entity_f1: mean_of(&|scores| scores.entity_f1),
+            filtered: mean_of(&|scores| Some(scores.filtered?.precision_at_1))
+                .zip(mean_of(&|scores| Some(scores.filtered?.mrr)))
+                .map(|(precision_at_1, mrr)| Filtered { precision_at_1, mrr }),
         }
     }
 
@@ -124,6 +165,7 @@ impl Scores {
             loss: losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / examples as f64,
             macro_f1: None,
             entity_f1: None,
+            filtered: None,
         }
     }
 
@@ -136,6 +178,12 @@ impl Scores {
     pub fn is_better_than(&self, other: &Self) -> bool {
         let (new, old) = (self.chosen_by(), other.chosen_by());
         new > old || new == old && self.loss < other.loss
+    }
+
+    /// With the ranks (from 0) that the same answers have without other right ones.
+    pub fn with_filtered(self, ranks: &[usize]) -> Self {
+        let Self { precision_at_1, mrr, .. } = Self::new(ranks, &vec![0.0; ranks.len()]);
+        Self { filtered: Some(Filtered { precision_at_1, mrr }), ..self }
     }
 
     /// With the macro-averaged F1 of labels that were asked and predicted, `labels` of them in all.

@@ -105,6 +105,7 @@ pub fn bench(lm: &dyn LanguageModel, settings: &TrainSettings, shape: Shape) -> 
                 shortened: Vec::new(),
             },
             index,
+            rivals: Vec::new(),
         }
     };
     let items: Vec<Item> = (0..shape.batch).map(item).collect();

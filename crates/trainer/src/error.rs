@@ -35,6 +35,9 @@ pub enum Error {
     /// A search.
     #[error(transparent)]
     Search(#[from] crate::search::SearchError),
+    /// A suite.
+    #[error(transparent)]
+    Suite(#[from] crate::suite::SuiteError),
     /// The text of a template.
     #[error("{setting}: {source}")]
     Template {

@@ -1,163 +1,19 @@
 //! Scoring a prompt: ranks of the right answers among the candidates.
 
-use std::collections::HashMap;
-
-use burn::tensor::{Int, Tensor};
-use ptuning_core::language_model::LanguageModel;
-use ptuning_core::objective::{Scores, cross_entropy, ids, ranks};
-use ptuning_core::prompt_model::answer_logits;
-use ptuning_core::template::{Encoded, Row};
-use ptuning_core::verbalizer::{LabelWords, OpenVocabulary, Verbalizer};
+use ptuning_core::objective::Scores;
+use ptuning_core::verbalizer::{OpenVocabulary, Verbalizer};
 use serde::Serialize;
 
 use crate::answers::{self, WholeEvaluation};
 use crate::ensemble::Ensemble;
 use crate::error::Error;
+use crate::judged::{self, Judged, verdicts};
+use crate::outcome::{outcome, outcomes};
 use crate::prompt::Prompt;
 use crate::settings::{EvalAnswers, Settings, Split, Strategy};
 use crate::tagging::{self, TaggingEvaluation};
 use crate::task::{Counts, Item, Majority, Task};
 use crate::verbalize::{own, prepared};
-
-/// Ranks (from 0) and losses of items, in their order.
-#[derive(Debug, Clone, Default)]
-pub struct Outcome {
-    /// How many candidates score strictly higher than the right answer.
-    pub ranks: Vec<usize>,
-    /// Cross-entropy over the whole vocabulary, or over the labels, in nats.
-    pub losses: Vec<f32>,
-    /// The answers asked for and the labels predicted, where answers are labels, and how many there are.
-    labels: Option<(Vec<u32>, Vec<u32>, usize)>,
-}
-
-impl Outcome {
-    /// Summed up.
-    pub fn scores(&self) -> Scores {
-        let scores = Scores::new(&self.ranks, &self.losses);
-        match &self.labels {
-            Some((asked, predicted, labels)) => scores.with_macro_f1(asked, predicted, *labels),
-            None => scores,
-        }
-    }
-}
-
-/// Scores items with a prompt (`[prompt, hidden]`, without autodiff) or, for a discrete template,
-/// without one.
-///
-/// Batches gather items of similar length, which changes no score.
-pub fn outcome(
-    lm: &dyn LanguageModel,
-    prompt: Option<&Tensor<2>>,
-    items: &[Item],
-    verbalizer: &Verbalizer,
-    batch_size: usize,
-) -> Outcome {
-    let [outcome] = outcomes(lm, prompt, items, [verbalizer], batch_size);
-    outcome
-}
-
-/// As [`outcome`], by several verbalizers that number answers alike.
-pub fn outcomes<const N: usize>(
-    lm: &dyn LanguageModel,
-    prompt: Option<&Tensor<2>>,
-    items: &[Item],
-    verbalizers: [&Verbalizer; N],
-    batch_size: usize,
-) -> [Outcome; N] {
-    let mut judges = verbalizers.map(|verbalizer| Judge::new(verbalizer, items, lm));
-    let inputs = distinct_inputs(items);
-    for batch in inputs.chunks(batch_size.max(1)) {
-        let encoded: Vec<&Encoded> = batch.iter().map(|same| &items[same[0]].encoded).collect();
-        // One row for each item: an input that several items ask is repeated here, not computed.
-        let rows = (0u32..).zip(batch).flat_map(|(row, same)| same.iter().map(move |_| row));
-        let rows: Vec<u32> = rows.collect();
-        let each = |said: Tensor<2>| match batch.iter().all(|same| same.len() == 1) {
-            true => said,
-            false => said.select(0, ids(&rows, &lm.device())),
-        };
-        let indices = batch.concat();
-        // What the model says is asked for once: its logits, or the words of several tokens.
-        let mut logits: Option<Tensor<2>> = None;
-        let mut whole: Option<(LabelWords, Tensor<2>)> = None;
-        for judge in &mut judges {
-            let said = match judge.verbalizer.labels().filter(|labels| !labels.reads_logits()) {
-                None => judge.verbalizer.of_logits(
-                    logits.get_or_insert_with(|| each(answer_logits(lm, prompt, &encoded))).clone(),
-                ),
-                Some(labels) => {
-                    let words = labels.uncalibrated();
-                    match &whole {
-                        Some((known, said)) if *known == words => said.clone(),
-                        _ => {
-                            let said = each(labels.said(lm, prompt, &encoded));
-                            whole = Some((words, said.clone()));
-                            said
-                        }
-                    }
-                }
-            };
-            judge.see(items, &indices, said);
-        }
-    }
-    judges.map(|judge| judge.outcome)
-}
-
-/// One verbalizer's view of what the language model says.
-struct Judge<'a> {
-    verbalizer: &'a Verbalizer,
-    candidates: Option<Tensor<1, Int>>,
-    outcome: Outcome,
-}
-
-impl<'a> Judge<'a> {
-    fn new(verbalizer: &'a Verbalizer, items: &[Item], lm: &dyn LanguageModel) -> Self {
-        let labels = verbalizer.labels().map(|labels| {
-            let asked: Vec<u32> = items.iter().map(|item| item.answer).collect();
-            (asked, vec![0; items.len()], labels.labels().len())
-        });
-        let candidates = verbalizer.candidates().map(|all| ids(&all, &lm.device()));
-        let (ranks, losses) = (vec![0; items.len()], vec![0.0; items.len()]);
-        Self { verbalizer, candidates, outcome: Outcome { ranks, losses, labels } }
-    }
-
-    /// Notes what the language model has said, one row for each of `indices`.
-    fn see(&mut self, items: &[Item], indices: &[usize], said: Tensor<2>) {
-        let answers: Vec<u32> = indices.iter().map(|&index| items[index].answer).collect();
-        let scores = match self.verbalizer {
-            Verbalizer::Words(_) => said,
-            Verbalizer::Labels(labels) => labels.aggregated(labels.compared(said)),
-        };
-        if let Some((_, predicted, _)) = &mut self.outcome.labels {
-            let best = scores.clone().argmax(1).into_data();
-            for (&index, best) in indices.iter().zip(best.iter::<i64>()) {
-                predicted[index] = best as u32;
-            }
-        }
-        let losses = cross_entropy(scores.clone(), &answers).into_data();
-        let found = ranks(scores, &answers, self.candidates.as_ref());
-        for ((&index, rank), loss) in indices.iter().zip(found).zip(losses.iter::<f32>()) {
-            self.outcome.ranks[index] = rank;
-            self.outcome.losses[index] = loss;
-        }
-    }
-}
-
-/// Indices of the items that ask the same input, for each distinct input; inputs of similar length
-/// stand together.
-fn distinct_inputs(items: &[Item]) -> Vec<Vec<usize>> {
-    let mut place: HashMap<Vec<Row>, usize> = HashMap::new();
-    let mut inputs: Vec<Vec<usize>> = Vec::new();
-    for (index, item) in items.iter().enumerate() {
-        let next = inputs.len();
-        let at = *place.entry(item.encoded.rows().collect()).or_insert(next);
-        if at == next {
-            inputs.push(Vec::new());
-        }
-        inputs[at].push(index);
-    }
-    inputs.sort_by_key(|same| items[same[0]].encoded.ids.len());
-    inputs
-}
 
 /// A prompt's scores on one split, beside its controls on the same examples and candidates.
 #[derive(Debug, Clone, Serialize)]
@@ -196,6 +52,9 @@ pub struct Evaluation {
     /// The same with answers of any number of tokens, where the settings ask for it.
     #[serde(rename = "all_answers", skip_serializing_if = "Option::is_none")]
     pub all: Option<WholeEvaluation>,
+    /// Each example by itself; none where spans are asked about.
+    #[serde(skip)]
+    pub examples: Vec<Judged>,
     /// Entities, where spans are asked about; the scores above are then those of all spans.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tagging: Option<TaggingEvaluation>,
@@ -229,15 +88,16 @@ pub fn evaluate(task: &Task, prompt: Option<&Prompt>, split: Split) -> Result<Ev
     let majority = Majority::new(&train);
     let majority_ranks: Vec<usize> = items.iter().map(|item| majority.rank(item.answer)).collect();
 
-    let scores = prompt.map(|prompt| {
+    let found = prompt.map(|prompt| {
         let lm = prompt.language_model(&task.backbone);
-        outcome(lm, prompt.vectors.as_ref(), &items, &verbalizer, batch_size).scores()
+        outcome(lm, prompt.vectors.as_ref(), &items, &verbalizer, batch_size)
     });
+    let said = found.as_ref().map(|found| verdicts(task, &items, found, &verbalizer));
     let words = manual.as_ref().map(|(template, _)| template);
     let all = answers::evaluate(task, prompt, words, split)?;
     let mut labels = verbalizer.labels().map(ToString::to_string);
     let (mut manual_scores, mut uncalibrated) = (None, None);
-    let (mut own_words, mut manual_template) = (None, None);
+    let (mut own_words, mut manual_template, mut manual_said) = (None, None, None);
     if let Some((template, text)) = manual {
         let items = same_examples(task, split, &template, &items)?;
         let given = task.verbalizer(&template)?;
@@ -248,6 +108,7 @@ pub fn evaluate(task: &Task, prompt: Option<&Prompt>, split: Split) -> Result<Ev
         let [scores, plain, others] =
             outcomes(lm, None, &items, [&verbalizer, &raw, own.unwrap_or(&raw)], batch_size);
         manual_scores = Some(scores.scores());
+        manual_said = Some(verdicts(task, &items, &scores, &verbalizer));
         uncalibrated = (verbalizer != raw).then(|| plain.scores());
         own_words = own.map(|_| others.scores());
         manual_template = Some(text);
@@ -261,7 +122,7 @@ pub fn evaluate(task: &Task, prompt: Option<&Prompt>, split: Split) -> Result<Ev
         candidates: verbalizer.len(),
         trained: trained(settings, prompt),
         labels,
-        prompt: scores,
+        prompt: found.map(|found| found.scores()),
         manual: manual_scores,
         uncalibrated,
         own_words,
@@ -270,6 +131,7 @@ pub fn evaluate(task: &Task, prompt: Option<&Prompt>, split: Split) -> Result<Ev
         majority: Scores::new(&majority_ranks, &vec![0.0; majority_ranks.len()]),
         majority_answer: majority.answer(&verbalizer, &task.backbone.tokenizer),
         all,
+        examples: judged::examples(task, split, &items, &majority_ranks, said, manual_said),
         tagging: None,
     })
 }

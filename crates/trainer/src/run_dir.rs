@@ -9,6 +9,7 @@
 //! | `best.safetensors` | checkpoint of the best epoch on dev |
 //! | `last.safetensors` | checkpoint to resume from |
 //! | `evaluation.json` | final scores and controls |
+//! | `examples-SPLIT.jsonl` | each judged example: what was said, and the rank of its answer |
 //! | `prompt.safetensors` | the finished prompt, ready to ship |
 //! | `model/` | the finished language model, of a run that adapts one |
 //!
@@ -33,12 +34,14 @@ use serde::{Deserialize, Serialize};
 use crate::checkpoint::{Position, atomically};
 use crate::error::Error;
 use crate::evaluate::Evaluation;
-use crate::settings::{self, AdaptSettings, Settings};
+use crate::judged;
+use crate::settings::{self, AdaptSettings, Settings, Split};
 
 const CONFIG: &str = "config.toml";
 const INFO: &str = "run.json";
 const STEPS: &str = "metrics.jsonl";
 const EPOCHS: &str = "metrics.csv";
+pub(crate) const EVALUATION: &str = "evaluation.json";
 const CSV_HEADER: &str =
     "epoch,step,train_loss,dev_p1,dev_p10,dev_mrr,dev_loss,lr,examples_per_second,seconds,best";
 
@@ -327,12 +330,23 @@ impl RunDir {
         Ok(atomically(&self.file(EPOCHS), epochs.as_bytes())?)
     }
 
-    /// Writes the final scores.
+    /// Writes the final scores, and each example of them.
     ///
     /// # Errors
     /// A folder that cannot be written.
     pub fn write_evaluation(&self, evaluations: &[Evaluation]) -> Result<(), Error> {
-        self.write_json("evaluation.json", evaluations)
+        for evaluation in evaluations.iter().filter(|evaluation| !evaluation.examples.is_empty()) {
+            let name = judged::file_name(evaluation.split);
+            let text = judged::to_lines(&evaluation.examples)
+                .map_err(|source| Error::Json { path: self.file(&name), source })?;
+            atomically(&self.file(&name), text.as_bytes())?;
+        }
+        self.write_json(EVALUATION, evaluations)
+    }
+
+    /// The judged examples of a split.
+    pub fn examples(&self, split: Split) -> PathBuf {
+        self.file(&judged::file_name(split))
     }
 
     fn file(&self, name: &str) -> PathBuf {

@@ -29,6 +29,8 @@ pub struct Item {
     pub answer: u32,
     /// Index in the split as it was read.
     pub index: usize,
+    /// Vocabulary ids of other answers that some split gives to the same input.
+    pub rivals: Vec<u32>,
 }
 
 /// How many examples of a split are used, and why the others are not.
@@ -185,16 +187,26 @@ impl Task {
         verbalizer: &Verbalizer,
     ) -> Result<(Vec<Item>, Counts), Error> {
         let tokenizer = &self.backbone.tokenizer;
-        self.items(split, template, |example, counts| match verbalizer {
-            Verbalizer::Labels(labels) => self.label(split, example, labels).map(Some),
-            Verbalizer::Words(words) => {
-                let answer = single_token(&example.answer, template, tokenizer);
-                counts.several_tokens += usize::from(answer.is_none());
-                let known = answer.filter(|&answer| words.contains(answer));
-                counts.not_candidate += usize::from(answer.is_some() && known.is_none());
-                Ok(known)
+        let (mut items, counts) =
+            self.items(split, template, |example, counts| match verbalizer {
+                Verbalizer::Labels(labels) => self.label(split, example, labels).map(Some),
+                Verbalizer::Words(words) => {
+                    let answer = single_token(&example.answer, template, tokenizer);
+                    counts.several_tokens += usize::from(answer.is_none());
+                    let known = answer.filter(|&answer| words.contains(answer));
+                    counts.not_candidate += usize::from(answer.is_some() && known.is_none());
+                    Ok(known)
+                }
+            })?;
+        if let (Verbalizer::Words(_), Some(examples)) = (verbalizer, self.data.split(split)) {
+            let answers = self.data.several_answers();
+            for item in &mut items {
+                let all = answers.get(&examples[item.index].fields).into_iter().flatten();
+                let ids = all.filter_map(|word| single_token(word, template, tokenizer));
+                item.rivals = ids.filter(|&id| id != item.answer).collect();
             }
-        })
+        }
+        Ok((items, counts))
     }
 
     /// Encodes a split for answers of any number of tokens, by their numbers in a set.
@@ -249,7 +261,7 @@ impl Task {
                 .encode(&example.fields, &self.backbone.tokenizer)
                 .map_err(|source| Error::Encode { place: self.place(split, example), source })?;
             counts.shortened += usize::from(!encoded.shortened.is_empty());
-            items.push(Item { encoded, answer, index });
+            items.push(Item { encoded, answer, index, rivals: Vec::new() });
         }
         counts.used = items.len();
         Ok((items, counts))
@@ -342,8 +354,16 @@ impl Majority {
 
 /// How a backbone is to run, as its settings say.
 pub fn backbone_options(settings: &BackboneSettings) -> backbone::Options {
-    let BackboneSettings { fused, share_prefix, answer_rows, memory, dtype, rounding, .. } =
-        *settings;
+    let BackboneSettings {
+        fused,
+        share_prefix,
+        answer_rows,
+        memory,
+        dtype,
+        rounding,
+        random_weights,
+        ..
+    } = *settings;
     let memory = match memory {
         MemoryMode::Tape => backbone::Memory::Tape,
         MemoryMode::Recompute => backbone::Memory::Recompute,
@@ -358,5 +378,13 @@ pub fn backbone_options(settings: &BackboneSettings) -> backbone::Options {
         Rounding::Q8 => backbone::Rounding::EightBits,
         Rounding::Q4 => backbone::Rounding::FourBits,
     };
-    backbone::Options { fused, share_prefix, answer_rows, memory, precision, rounding }
+    backbone::Options {
+        fused,
+        share_prefix,
+        answer_rows,
+        memory,
+        precision,
+        rounding,
+        random_weights,
+    }
 }

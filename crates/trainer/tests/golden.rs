@@ -119,6 +119,7 @@ fn item(row: &Value) -> Item {
         encoded: Encoded { ids, slots, text: Vec::new(), answer, prefix: 0, shortened: Vec::new() },
         answer: row["label"].as_u64().unwrap() as u32,
         index: 0,
+        rivals: Vec::new(),
     }
 }
 

@@ -193,6 +193,33 @@ fn every_config_of_the_repository_loads_from_anywhere() {
     assert_eq!(unique.len(), names.len(), "two configs share a run folder: {names:?}");
 }
 
+/// The keys of a suite stand in its reference, each with what it does and its default; and every suite of the
+/// repository loads.
+#[test]
+fn suites_are_documented_and_load() {
+    let folder = repository().join("configs/suites");
+    let text = std::fs::read_to_string(folder.join("lama.toml")).unwrap();
+    let told = |key: &str| {
+        let starts = [format!("\n{key} = "), format!("\n[[{key}]]\n")];
+        let place = starts.iter().find_map(|start| text.find(start.as_str()));
+        let above = text[..place.unwrap_or_else(|| panic!("{key} is not there"))].lines().rev();
+        above
+            .take_while(|line| line.starts_with("# "))
+            .any(|line| line.starts_with("# Default: ") || line.starts_with("# Required"))
+    };
+    let keys = settings::suite_keys();
+    assert!(keys.len() >= 10, "{keys:?}");
+    for key in keys {
+        assert!(told(key), "{key} is not documented");
+    }
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let suite = settings::load_suite(&path, &[]).unwrap_or_else(|error| panic!("{error}"));
+        assert!(suite.cells.len() >= suite.tasks.len() * suite.variants.len() * suite.seeds.len());
+        assert!(suite.cells.iter().all(|cell| cell.settings.eval.manual.is_some()));
+    }
+}
+
 /// The keys of an adaptation are documented where they differ, and its config loads but for the text,
 /// which is the user's.
 #[test]

@@ -20,6 +20,7 @@ mod mapped;
 pub mod model_card;
 mod names;
 mod pytorch;
+pub(crate) mod redrawn;
 mod rounded;
 mod safetensors;
 

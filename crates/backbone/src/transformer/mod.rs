@@ -45,7 +45,7 @@ use transform::Transform;
 use crate::error::LoadError;
 use crate::layers::Loader;
 
-/// How a backbone runs. Every choice but those of precision and rounding gives the same numbers; they
+/// How a backbone runs. Every choice but those of precision, rounding and random weights gives the same numbers; they
 /// differ in time and memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
@@ -61,9 +61,11 @@ pub struct Options {
     pub precision: Precision,
     /// To how few bits matrices are rounded while they are loaded.
     pub rounding: Rounding,
+    /// Random weights of the same shapes in the place of the file's: a control that knows nothing.
+    pub random_weights: bool,
 }
 
-/// To how few bits matrices are rounded while they are loaded: the one option that changes them.
+/// To how few bits matrices are rounded while they are loaded.
 ///
 /// They stay in those bits in memory, on every device, and a file's that are in as few already stay as they
 /// are. Rows that are no whole groups of 32 are not rounded.
@@ -121,6 +123,7 @@ impl Default for Options {
             memory: Memory::Tape,
             precision: Precision::F32,
             rounding: Rounding::None,
+            random_weights: false,
         }
     }
 }

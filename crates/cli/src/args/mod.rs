@@ -3,6 +3,7 @@
 mod answers;
 mod measure;
 mod search;
+mod suite;
 
 use std::path::PathBuf;
 
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use answers::AnswersArgs;
 pub use measure::{BenchArgs, DtypeArg, EncoderArg, EstimateArgs, ShapeArgs, Without};
 pub use search::{LimitArgs, MethodArg, SearchArgs, SensitivityArgs};
+pub use suite::{CompareArgs, MergeArgs, SuiteArgs, SuiteCommand};
 
 /// P-tuning workbench: train, judge, explain and ship continuous prompts of frozen language models.
 #[derive(Debug, Parser)]
@@ -37,6 +39,10 @@ pub enum Command {
     Search(Box<SearchArgs>),
     /// Tell how much the score depends on the wording.
     Sensitivity(SensitivityArgs),
+    /// Run many trainings from one file, and tell them in one table.
+    Suite(Box<SuiteArgs>),
+    /// Put runs side by side, with intervals of their differences.
+    Compare(CompareArgs),
     /// Answer new inputs with a trained prompt.
     Predict(PredictArgs),
     /// Show a template as encoded, and the words that each learned vector resembles.

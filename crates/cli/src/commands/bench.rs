@@ -34,6 +34,7 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<Outcome> {
             DtypeArg::F16 => Precision::F16,
         },
         rounding: args.shape.rounding.rounding(),
+        random_weights: false,
     };
     let model: Box<dyn LanguageModel> = match random_sizes(&args.shape.backbone)? {
         Some(sizes) => {

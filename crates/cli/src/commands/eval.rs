@@ -8,12 +8,13 @@ use trainer::task::Task;
 
 use super::open::{self, Fetching};
 use crate::args::{EvalArgs, Format};
-use crate::exit::{Hinted, Outcome};
+use crate::exit::Outcome;
 use crate::tables;
+use crate::threshold::thresholds;
 
 /// Judges a run, or the manual template alone.
 pub fn run(args: &EvalArgs) -> anyhow::Result<Outcome> {
-    let thresholds = thresholds(&args.fail_under)?;
+    let thresholds = thresholds(&args.fail_under, &["p1", "p10", "mrr", "f1"])?;
     let fetching =
         Fetching { offline: args.offline, quiet: args.format == Format::Json, interrupt: None };
     let overrides = args.overrides.all();
@@ -55,40 +56,4 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<Outcome> {
         }
     }
     Ok(outcome)
-}
-
-struct Threshold {
-    name: String,
-    least: f64,
-}
-
-impl Threshold {
-    fn of(&self, evaluation: &Evaluation) -> f64 {
-        let scores = evaluation.prompt.or(evaluation.manual).unwrap_or_default();
-        match self.name.as_str() {
-            "p1" => scores.precision_at_1,
-            "p10" => scores.precision_at_10,
-            "f1" => scores.entity_f1.or(scores.macro_f1).unwrap_or_default(),
-            _ => scores.mrr,
-        }
-    }
-}
-
-fn thresholds(arguments: &[String]) -> anyhow::Result<Vec<Threshold>> {
-    let parse = |argument: &String| {
-        let parsed = argument.split_once('=').and_then(|(name, least)| {
-            let least: f64 = least.trim().parse().ok()?;
-            let known = ["p1", "p10", "mrr", "f1"].contains(&name) && (0.0..=1.0).contains(&least);
-            known.then(|| Threshold { name: name.to_owned(), least })
-        });
-        parsed.ok_or_else(|| {
-            anyhow::Error::new(Hinted {
-                message: format!(
-                    "--fail-under {argument}: expected p1, p10, mrr or f1 = a number from 0 to 1"
-                ),
-                hint: "--fail-under p1=0.4".to_owned(),
-            })
-        })
-    };
-    arguments.iter().map(parse).collect()
 }

@@ -3,6 +3,7 @@
 mod adapt;
 mod backbones;
 mod bench;
+mod compare;
 mod doctor;
 mod estimate;
 mod eval;
@@ -13,6 +14,8 @@ mod open;
 mod predict;
 mod search;
 mod sensitivity;
+mod suite;
+mod suite_workers;
 mod together;
 mod train;
 
@@ -28,6 +31,8 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Eval(args) => eval::run(&args),
         Command::Search(args) => search::run(&args),
         Command::Sensitivity(args) => sensitivity::run(&args),
+        Command::Suite(args) => suite::run(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Export(args) => export::run(&args),

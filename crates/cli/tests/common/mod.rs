@@ -1,6 +1,8 @@
 //! `ptune` run as a person would, in a folder of its own with the tiny Llama and six capitals.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub mod suite;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -12,7 +12,7 @@ mod passages;
 mod sentences;
 mod shots;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 pub use candidates::{Candidates, candidates, words};
@@ -21,6 +21,7 @@ pub use passages::passages;
 pub use sentences::{Sentence, load_sentences};
 pub use shots::shots;
 
+use ptuning_core::template::Fields;
 use serde_json::Value;
 
 use crate::settings::DataSettings;
@@ -80,6 +81,16 @@ impl DataSet {
             Split::Dev => Some(&self.dev),
             Split::Test => self.test.as_deref(),
         }
+    }
+
+    /// Inputs that have more than one answer, whichever splits these are in, with all of their answers.
+    pub fn several_answers(&self) -> HashMap<&Fields, BTreeSet<&str>> {
+        let mut answers: HashMap<&Fields, BTreeSet<&str>> = HashMap::new();
+        for example in self.examples() {
+            answers.entry(&example.fields).or_default().insert(&example.answer);
+        }
+        answers.retain(|_, answers| answers.len() > 1);
+        answers
     }
 
     /// All examples: train, dev, test.

@@ -5,7 +5,8 @@ use ptuning_core::template::BoundTemplate;
 
 use super::error::SearchError;
 use crate::error::Error;
-use crate::evaluate::{outcome, same_examples};
+use crate::evaluate::same_examples;
+use crate::outcome::outcome;
 use crate::prompt::Prompt;
 use crate::settings::Split;
 use crate::task::{Item, Task};

@@ -108,5 +108,6 @@ pub(super) fn mean(scores: &[Scores]) -> Scores {
         loss: mean(|scores| scores.loss),
         macro_f1: macro_f1.then(|| mean(|scores| scores.macro_f1.unwrap_or_default())),
         entity_f1: None,
+        filtered: None,
     }
 }

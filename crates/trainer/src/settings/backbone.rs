@@ -30,6 +30,7 @@ pub(super) fn backbone(reader: &mut Reader<'_>) -> BackboneSettings {
                 &[("none", Rounding::None), ("q8", Rounding::Q8), ("q4", Rounding::Q4)],
             )
             .or_default_to(Rounding::None),
+        random_weights: truth(reader, "backbone.random_weights", false),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::document::Node;
-use super::error::{Fault, Place};
+use super::error::Fault;
 use super::reader::{Given, OrDefault, Reader, neighbour};
 use super::sections::*;
 
@@ -64,11 +64,12 @@ fn split_file(
             return Some(inside);
         }
     }
-    // The command line wins: a folder given there replaces the files of a stored config.
-    let overruled = |place: &Place| {
-        folder.as_ref().is_some_and(|folder| folder.place.is_flag()) && !place.is_flag()
-    };
-    if reader.node(key).is_some_and(|node| !overruled(&node.place)) {
+    // The later layer wins: a folder given there replaces the files of a config beneath.
+    let place = reader.node(key).map(|node| &node.place);
+    let overruled = place
+        .zip(folder.as_ref())
+        .is_some_and(|(place, folder)| reader.layer(&folder.place) > reader.layer(place));
+    if place.is_some() && !overruled {
         return reader.path(key).map(|given| given.value);
     }
     let folder = folder.as_ref()?;

@@ -41,6 +41,16 @@ pub(super) struct Entry {
 }
 
 impl Node {
+    /// A value at a place of a file.
+    pub fn new(place: Place, value: Value) -> Self {
+        Self { place, value, typed: None }
+    }
+
+    /// `true`, as a file as a whole says it.
+    pub fn truth(path: &Path) -> Self {
+        Self::new(Place::Document { path: path.to_owned() }, Value::Boolean(true))
+    }
+
     pub fn string(&self) -> Option<&str> {
         match &self.value {
             Value::String(text) => Some(text),
@@ -167,6 +177,19 @@ fn flag_node(typed: &str, place: &Place) -> Node {
     Node { place: place.clone(), value, typed: Some(typed.to_owned()) }
 }
 
+/// Lays entries over a tree: a table changes the keys that it holds, anything else takes the old one's place.
+pub(super) fn overlay(root: &mut Vec<Entry>, layer: &[Entry]) {
+    for entry in layer {
+        insert(root, &[&entry.key], entry.node.clone(), &entry.place);
+    }
+}
+
+/// Puts a value into a tree.
+pub(super) fn put(root: &mut Vec<Entry>, segments: &[&str], node: Node) {
+    let place = node.place.clone();
+    insert(root, segments, node, &place);
+}
+
 fn insert(table: &mut Vec<Entry>, segments: &[&str], node: Node, place: &Place) {
     let Some((first, rest)) = segments.split_first() else {
         return;
@@ -182,7 +205,7 @@ fn insert(table: &mut Vec<Entry>, segments: &[&str], node: Node, place: &Place) 
         match (&mut entry.node.value, node.value) {
             (Value::Table(old), Value::Table(new)) => {
                 for given in new {
-                    insert(old, &[given.key.as_str()], given.node, place);
+                    insert(old, &[given.key.as_str()], given.node, &given.place);
                 }
             }
             (old, new) => {

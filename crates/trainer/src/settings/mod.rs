@@ -23,6 +23,8 @@ mod reader;
 mod resolve;
 mod sections;
 mod spans;
+mod suite;
+mod suite_cells;
 mod verbalizer;
 mod verbalizer_kind;
 
@@ -38,11 +40,18 @@ pub(crate) use paths::folder_of;
 pub use reader::neighbour;
 pub use sections::*;
 pub use spans::{SENTENCE, SPAN, SpanSettings};
+pub use suite_cells::{Cell, CellKind, Suite, load_suite};
 pub use verbalizer::{Calibration, Labels, VerbalizerSettings};
 pub use verbalizer_kind::{Knowledge, VerbalizerKind};
 
 /// Folder of run folders where the settings name no other.
 pub(crate) const DEFAULT_RUNS: &str = "checkpoints/runs";
+
+/// Folder of suites where a suite names no other.
+pub(crate) const DEFAULT_SUITES: &str = "checkpoints/suites";
+
+/// Folder of the run folders of a suite, in its own.
+pub(crate) const CELLS: &str = "cells";
 
 /// A whole run, resolved and checked.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -152,6 +161,11 @@ pub fn keys() -> Vec<&'static str> {
 /// Every key of a run that trains a language model on a text.
 pub fn adapt_keys() -> Vec<&'static str> {
     adapt::keys()
+}
+
+/// Every key of a suite.
+pub fn suite_keys() -> Vec<&'static str> {
+    suite::keys()
 }
 
 impl Settings {

@@ -149,7 +149,12 @@ impl<'a> Reader<'a> {
         place: &Place,
         names: &[&str],
     ) -> Option<PathBuf> {
-        let tried = match paths::find(typed, self.config, place.is_flag()) {
+        // What a suite lays over a config is looked for from the suite's own folder.
+        let file = match place {
+            Place::File { path, .. } => path,
+            Place::Flag { .. } | Place::Document { .. } => self.config,
+        };
+        let tried = match paths::find(typed, file, place.is_flag()) {
             Ok(path) if path.to_str().is_some() => return Some(path),
             Ok(path) => {
                 self.problem(place.clone(), Fault::NotUtf8 { key: key.to_owned(), path }, None);
@@ -178,7 +183,8 @@ impl<'a> Reader<'a> {
 
     /// Notes a value that `selector`, given at a place or left at its default, makes pointless.
     ///
-    /// Not where the command line has chosen another selector than the file, whose value stays.
+    /// Not where the command line or a suite has chosen another selector than the config beneath, whose value
+    /// stays.
     pub fn no_effect<T>(
         &mut self,
         key: &'static str,
@@ -187,9 +193,18 @@ impl<'a> Reader<'a> {
         reason: String,
     ) {
         let Some(given) = given else { return };
-        let chosen_over_file = selector.is_some_and(Place::is_flag) && !given.place.is_flag();
-        if !chosen_over_file {
+        let chosen_over_it =
+            selector.is_some_and(|place| self.layer(place) > self.layer(&given.place));
+        if !chosen_over_it {
             self.problem(given.place.clone(), Fault::NoEffect { key, reason }, None);
+        }
+    }
+
+    /// What is laid over what: a config, a suite, the command line.
+    pub fn layer(&self, place: &Place) -> u8 {
+        match place {
+            Place::File { path, .. } | Place::Document { path } => u8::from(path != self.config),
+            Place::Flag { .. } => 2,
         }
     }
 

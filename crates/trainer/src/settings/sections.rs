@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use ptuning_core::answers::MaskedScoring;
 use ptuning_core::ensemble::Combine;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// `[backbone]`: the frozen language model.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -24,6 +24,8 @@ pub struct BackboneSettings {
     pub dtype: Dtype,
     /// To how few bits matrices are rounded while they are loaded.
     pub rounding: Rounding,
+    /// Random weights of the same shapes in the place of the file's.
+    pub random_weights: bool,
 }
 
 /// To how few bits matrices are rounded while they are loaded.
@@ -61,7 +63,7 @@ pub enum MemoryMode {
 }
 
 /// One of the three parts of a data set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
     /// What the prompt learns from.

@@ -120,6 +120,7 @@ pub fn evaluate(
         majority: always_none(&asked, within),
         majority_answer: Some(judge.rules.none.clone()),
         all: None,
+        examples: Vec::new(),
         tagging: Some(TaggingEvaluation {
             sentences: judge.sentences.len(),
             spans: asked.len(),

@@ -17,7 +17,7 @@ use super::learning::{Learning, check_template};
 use super::{End, Learner, Loop};
 use crate::checkpoint::{Checkpoint, CheckpointError, FORMAT, Header, Position};
 use crate::error::Error;
-use crate::evaluate::outcome;
+use crate::outcome::outcome;
 use crate::progress::Observer;
 use crate::prompt::{check_backbone, prefix_width};
 use crate::prompt_error::PromptError;

@@ -66,6 +66,7 @@ pub fn items(name: &str, objective: Objective, prompt: usize) -> Vec<Item> {
             encoded: Encoded { ids, slots, text, answer, prefix: 0, shortened },
             answer: label,
             index,
+            rivals: Vec::new(),
         }
     };
     rows(name, objective).into_iter().enumerate().map(item).collect()
