@@ -7,7 +7,8 @@ HF_DIR is the folder that gguf_to_hf.py wrote, FOLDER has train.jsonl, dev.jsonl
 "text" and "label". The prompt is TOKENS virtual tokens in front of "TEXT This movie is"; the label's words are
 compared at the last position as ptune compares them (log-softmax over all words, the mean of a label's
 probabilities, no prior), and training follows the label's cross-entropy by Adam. Encoders: "lstm" and "mlp" are
-PEFT's P_TUNING, "direct" its PROMPT_TUNING. The epoch with the best accuracy on dev is tested. The same in ptune:
+PEFT's P_TUNING ("mlp" of three layers, where the published code and ptune have two), "direct" its PROMPT_TUNING.
+The epoch with the best accuracy on dev is tested. The same in ptune:
 
     ptune train --config configs/sentiment-causal.toml --set data.path=FOLDER --set verbalizer.calibration=none
         --set 'template.text="[h:8] [x|head] This movie is [z]"' --set prompt_encoder.kind=lstm --set prompt_encoder.init=normal
@@ -83,9 +84,11 @@ def main() -> None:
         config = PromptTuningConfig(task_type=TaskType.CAUSAL_LM, num_virtual_tokens=args.tokens, prompt_tuning_init=PromptTuningInit.RANDOM)
     else:
         kind = PromptEncoderReparameterizationType(args.encoder.upper())
+        # PEFT counts the LSTM's units for each direction, the published code and ptune for both together.
+        width = lm.config.hidden_size // 2 if args.encoder == "lstm" else lm.config.hidden_size
         config = PromptEncoderConfig(
             task_type=TaskType.CAUSAL_LM, num_virtual_tokens=args.tokens, encoder_reparameterization_type=kind,
-            encoder_hidden_size=lm.config.hidden_size, encoder_dropout=0.0,
+            encoder_hidden_size=width, encoder_dropout=0.0,
         )  # fmt: skip
     model = get_peft_model(lm, config).eval()
     train, dev, test = (rows(args.data / f"{name}.jsonl", tok) for name in ("train", "dev", "test"))
