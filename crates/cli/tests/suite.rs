@@ -225,6 +225,31 @@ fn workers_share_the_cells_and_a_killed_one_loses_none() {
 }
 
 #[test]
+fn workers_that_begin_at_once_run_each_cell_once() {
+    let folder = folder();
+    let begin = |_| {
+        let mut command = Command::new(PTUNE);
+        command.args(["suite", "suite.toml"]).current_dir(folder.path(""));
+        command.env("PTUNE_CACHE", folder.path("cache")).env("RAYON_NUM_THREADS", "1");
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let workers: Vec<_> = (0..4).map(begin).collect();
+    let mut cells = Vec::new();
+    for worker in workers {
+        let output = worker.wait_with_output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{told}");
+        let done = told.lines().filter(|line| line.contains(": test "));
+        cells.extend(done.map(|line| line.split(": ").next().unwrap().to_owned()));
+    }
+    cells.sort();
+    let all = cells.len();
+    cells.dedup();
+    assert_eq!((all, cells.len()), (13, 13), "{cells:?}");
+    assert_eq!(done(&folder, "suites/small").len(), 13);
+}
+
+#[test]
 fn a_suite_that_is_interrupted_goes_on() {
     let folder = folder();
     let whole = folder.run("suite suite.toml --quiet");

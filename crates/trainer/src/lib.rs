@@ -26,6 +26,7 @@ pub mod progress;
 pub mod prompt;
 pub mod prompt_error;
 pub mod run_dir;
+pub mod run_info;
 pub mod schedule;
 pub mod search;
 pub mod sensitivity;

@@ -45,6 +45,14 @@ impl Prompt {
 }
 
 impl Prompt {
+    /// The prompt of a checkpoint's file, such as [`crate::run_dir::RunDir::best`].
+    ///
+    /// # Errors
+    /// A file that is no checkpoint, and as [`from_checkpoint`](Self::from_checkpoint).
+    pub fn load(file: &Path, backbone: &Backbone) -> Result<Self, Error> {
+        Self::from_checkpoint(&Checkpoint::load(file)?, file, backbone)
+    }
+
     /// The prompt of a checkpoint, its vectors computed by its encoder. Needs no data.
     ///
     /// # Errors

@@ -27,7 +27,6 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use backbone::source::Identity;
 use ptuning_core::objective::Scores;
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +34,7 @@ use crate::checkpoint::{Position, atomically};
 use crate::error::Error;
 use crate::evaluate::Evaluation;
 use crate::judged;
+pub use crate::run_info::{Job, RunInfo};
 use crate::settings::{self, AdaptSettings, Settings, Split};
 
 const CONFIG: &str = "config.toml";
@@ -44,41 +44,6 @@ const EPOCHS: &str = "metrics.csv";
 pub(crate) const EVALUATION: &str = "evaluation.json";
 const CSV_HEADER: &str =
     "epoch,step,train_loss,dev_p1,dev_p10,dev_mrr,dev_loss,lr,examples_per_second,seconds,best";
-
-/// What a run does.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Job {
-    /// Trains a prompt.
-    #[default]
-    Train,
-    /// Trains the prompts of several tasks together.
-    Together,
-    /// Trains a language model on a text.
-    Adapt,
-    /// Searches for a prompt.
-    Search,
-}
-
-/// How a run came about.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RunInfo {
-    /// What it does.
-    #[serde(default)]
-    pub job: Job,
-    /// The exact command line.
-    pub command: Vec<String>,
-    /// Version of ptune.
-    pub version: String,
-    /// The device it ran on.
-    pub device: String,
-    /// Seed.
-    pub seed: u64,
-    /// The backbone.
-    pub backbone: Identity,
-    /// Seconds since 1970 at the start.
-    pub started_unix: u64,
-}
 
 /// A line of `metrics.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

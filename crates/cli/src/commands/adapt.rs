@@ -5,12 +5,12 @@ use std::time::Instant;
 use anyhow::Context;
 use backbone::DeviceSpec;
 use trainer::adapt::{AdaptCheckpoint, Adaptation, ModelCard, export_model};
-use trainer::run_dir::{Job, RunDir};
+use trainer::run_dir::{Job, RunDir, RunInfo};
 use trainer::settings::{self, AdaptSettings};
 use trainer::train_loop::End;
 
 use super::open::{self, Fetching};
-use super::train::{check_epochs, info};
+use super::train::check_epochs;
 use crate::args::{AdaptArgs, ResumeArgs};
 use crate::exit::Outcome;
 use crate::interrupt::Interrupt;
@@ -29,7 +29,8 @@ pub fn run(args: &AdaptArgs) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Interrupted);
     };
     let settings = adaptation.settings();
-    let info = info(Job::Adapt, &settings.device, settings.seed, &adaptation.model().identity);
+    let info =
+        RunInfo::now(Job::Adapt, &settings.device, settings.seed, &adaptation.model().identity);
     let run = RunDir::create_at(settings.folder(), &settings.to_toml()?, &info, args.run.force)?;
     if !args.run.quiet {
         eprintln!("run folder {}", run.path().display());

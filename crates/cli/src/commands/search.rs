@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use trainer::run_dir::{Job, RunDir};
+use trainer::run_dir::{Job, RunDir, RunInfo};
 use trainer::search::{
     EditOptions, GradientOptions, Leaderboard, Limits, Method, MineOptions, ParaphraseOptions,
     PromptsOptions, SearchEnd, SearchOptions, begin, options_of, prepare, search, write_options,
@@ -11,7 +11,6 @@ use trainer::settings::{self, Settings};
 use trainer::task::Task;
 
 use super::open::{self, Fetching};
-use super::train::info;
 use crate::args::{Format, LimitArgs, MethodArg, ResumeArgs, SearchArgs};
 use crate::exit::{Hinted, Outcome};
 use crate::interrupt::Interrupt;
@@ -61,7 +60,7 @@ pub fn run(args: &SearchArgs) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Interrupted);
     };
     let settings = &task.settings;
-    let info = info(Job::Search, &settings.device, settings.seed, &task.backbone.identity);
+    let info = RunInfo::now(Job::Search, &settings.device, settings.seed, &task.backbone.identity);
     let run = RunDir::create(settings, &info, args.run.force)?;
     begin(&run, &options, proposals)?;
     let rows = args.top.map_or(ROWS, |rows| rows as usize);

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use backbone::Backbone;
-use backbone::source::Identity;
 use trainer::progress::Observer;
-use trainer::run_dir::{Job, RunInfo};
 use trainer::settings::{self, BackboneSettings, Cell, Settings, Split, Suite};
 use trainer::suite::{
     AnyError, CellEvent, Employer, Results, Shard, State, SuiteDir, Table, WorkEnd, merge, work,
@@ -14,7 +12,6 @@ use trainer::suite::{
 
 use super::open::{self, Fetching};
 use super::suite_workers::{self, Crew, Told};
-use super::train::info;
 use crate::args::{Format, MergeArgs, SuiteArgs, SuiteCommand};
 use crate::exit::{Hinted, Outcome};
 use crate::interrupt::Interrupt;
@@ -308,10 +305,6 @@ impl Employer for Desk<'_> {
         let loaded = Arc::new(open::settings_backbone(settings, fetching)?);
         self.last = Some((settings.device.clone(), settings.backbone.clone(), Arc::clone(&loaded)));
         Ok(loaded)
-    }
-
-    fn info(&self, settings: &Settings, backbone: &Identity) -> RunInfo {
-        info(Job::Train, &settings.device, settings.seed, backbone)
     }
 
     fn on(&mut self, event: &CellEvent<'_>) {

@@ -18,7 +18,7 @@ use trainer::task::Task;
 use trainer::train_loop::TogetherLoop;
 
 use super::open::{self, Fetching};
-use super::train::{check_epochs, describe, info, is_interrupted, say_where};
+use super::train::{check_epochs, describe, is_interrupted, say_where};
 use crate::args::{ResumeArgs, TrainArgs};
 use crate::exit::{Hinted, Outcome};
 use crate::interrupt::Interrupt;
@@ -45,7 +45,7 @@ pub fn train(args: &TrainArgs) -> anyhow::Result<Outcome> {
     let mut training = TogetherLoop::new(&tasks)?;
     tasks.iter().try_for_each(evaluate::check)?;
     let Settings { device, seed, .. } = &tasks[0].settings;
-    let info = info(Job::Together, device, *seed, &tasks[0].backbone.identity);
+    let info = RunInfo::now(Job::Together, device, *seed, &tasks[0].backbone.identity);
     let run = RunDir::create_at(folder, &overview(&tasks), &info, args.run.force)?;
     for task in &tasks {
         let info = RunInfo { job: Job::Train, ..info.clone() };

@@ -1,9 +1,8 @@
 //! `ptune train` and `ptune resume`.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use anyhow::Context;
-use backbone::source::Identity;
 use trainer::checkpoint::{Checkpoint, Position};
 use trainer::data::{Example, Sentence};
 use trainer::evaluate::{self, evaluate};
@@ -36,26 +35,13 @@ pub fn train(args: &TrainArgs) -> anyhow::Result<Outcome> {
     let mut training = TrainLoop::new(&task)?;
     evaluate::check(&task)?;
     let settings = &task.settings;
-    let info = info(Job::Train, &settings.device, settings.seed, &task.backbone.identity);
+    let info = RunInfo::now(Job::Train, &settings.device, settings.seed, &task.backbone.identity);
     // Everything that can be wrong has been looked at: only now the folder is made.
     let run = RunDir::create(&task.settings, &info, args.run.force)?;
     if !args.run.quiet {
         eprintln!("run folder {}", run.path().display());
     }
     go(&task, &mut training, &run, &interrupt, args.run.quiet)
-}
-
-/// How a run that starts now comes about.
-pub fn info(job: Job, device: &str, seed: u64, backbone: &Identity) -> RunInfo {
-    RunInfo {
-        job,
-        command: std::env::args().collect(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        device: device.to_owned(),
-        seed,
-        backbone: backbone.clone(),
-        started_unix: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
-    }
 }
 
 /// An earlier run, from its last checkpoint.
@@ -163,8 +149,7 @@ fn go(
     if is_interrupted(end, training.position(), settings, run, started, quiet) {
         return Ok(Outcome::Interrupted);
     }
-    let best = Checkpoint::load(&run.best())?;
-    let prompt = Prompt::from_checkpoint(&best, &run.best(), &task.backbone)?;
+    let prompt = Prompt::load(&run.best(), &task.backbone)?;
     let mut evaluations = Vec::new();
     for &split in &settings.eval.splits {
         let evaluation = evaluate(task, Some(&prompt), split)?;

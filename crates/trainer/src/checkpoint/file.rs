@@ -1,6 +1,7 @@
 //! Whole files or none: temporary name, flush, rename.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsStr;
 use std::io::Write;
 use std::path::Path;
 
@@ -9,6 +10,9 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
 use super::CheckpointError;
+
+/// How the name of a file begins that is being written.
+const PREFIX: &str = ".ptune-";
 
 /// Writes a file so that a reader sees the old one or the new one, never a part.
 ///
@@ -19,7 +23,7 @@ pub fn atomically(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or(Path::new("."));
         let mut file =
-            tempfile::Builder::new().prefix(".ptune-").suffix(".part").tempfile_in(folder)?;
+            tempfile::Builder::new().prefix(PREFIX).suffix(".part").tempfile_in(folder)?;
         file.write_all(bytes)?;
         // Temporary files are private by default; results are as readable as any other file.
         #[cfg(unix)]
@@ -35,6 +39,11 @@ pub fn atomically(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
         Ok(())
     };
     write().map_err(|source| CheckpointError::Write { file: path.to_owned(), source })
+}
+
+/// Whether a file of this name is one that [`atomically`] has not finished.
+pub fn is_being_written(name: &OsStr) -> bool {
+    name.to_string_lossy().starts_with(PREFIX)
 }
 
 /// Writes f32 and u32 tensors and text metadata as safetensors.

@@ -33,7 +33,7 @@ use serde::{Deserialize, Serialize};
 use crate::strategy::LmHeader;
 
 pub use error::CheckpointError;
-pub use file::{atomically, read_tensors, write_tensors};
+pub use file::{atomically, is_being_written, read_tensors, write_tensors};
 
 /// The key of the header in the file's metadata.
 const KEY: &str = "ptune";

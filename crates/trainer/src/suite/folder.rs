@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::error::SuiteError;
-use crate::checkpoint::atomically;
+use crate::checkpoint::{atomically, is_being_written};
 use crate::error::Error;
 use crate::run_dir::{EVALUATION, RunDir};
 use crate::settings::{CELLS, Cell, CellKind, Settings, Split, Suite};
@@ -104,18 +104,19 @@ impl SuiteDir {
     pub fn create(suite: &Suite, force: bool) -> Result<Self, Error> {
         let path = suite.folder.clone();
         let dir = Self { path: path.clone() };
-        let there = std::fs::read_dir(&path).is_ok_and(|mut entries| entries.next().is_some());
-        if there && !path.join(PLAN).is_file() {
+        if has_files(&path) && !path.join(PLAN).is_file() {
             return Err(SuiteError::Taken { folder: path }.into());
         }
         for cell in &suite.cells {
             dir.check_settings(cell, force)?;
         }
+        // The plan first: another worker that begins now sees whose folder it is.
+        std::fs::create_dir_all(&path).map_err(Error::io(&path, "created"))?;
+        dir.write_plan(&Plan::from(suite))?;
         for folder in [CELLS, LOCKS, FAILURES] {
             let folder = path.join(folder);
             std::fs::create_dir_all(&folder).map_err(Error::io(&folder, "created"))?;
         }
-        dir.write_plan(&Plan::from(suite))?;
         Ok(dir)
     }
 
@@ -240,6 +241,12 @@ impl SuiteDir {
     pub(super) fn write_text(&self, name: &str, text: &str) -> Result<(), Error> {
         Ok(atomically(&self.path.join(name), text.as_bytes())?)
     }
+}
+
+/// Whether there is anything in a folder but a file that is just being written.
+fn has_files(folder: &Path) -> bool {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name()).any(|name| !is_being_written(&name))
 }
 
 /// The first line of resolved settings that is another; where a run lies, on which device and how it prints is

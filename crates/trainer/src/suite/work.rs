@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use backbone::Backbone;
-use backbone::source::Identity;
 
 use super::folder::{State, SuiteDir};
 use crate::Interrupter;
@@ -13,7 +12,7 @@ use crate::evaluate::{self, Evaluation, evaluate};
 use crate::export::export_safetensors;
 use crate::progress::Observer;
 use crate::prompt::Prompt;
-use crate::run_dir::{RunDir, RunInfo};
+use crate::run_dir::{Job, RunDir, RunInfo};
 use crate::settings::{Cell, CellKind, Settings};
 use crate::task::Task;
 use crate::train_loop::{End, TrainLoop};
@@ -64,9 +63,6 @@ pub trait Employer {
     /// # Errors
     /// Whatever keeps it from being there.
     fn backbone(&mut self, settings: &Settings) -> Result<Arc<Backbone>, AnyError>;
-
-    /// How a run that begins now comes about.
-    fn info(&self, settings: &Settings, backbone: &Identity) -> RunInfo;
 
     /// Is told what happens.
     fn on(&mut self, event: &CellEvent<'_>);
@@ -140,7 +136,8 @@ fn run(
 ) -> Result<Option<Vec<Evaluation>>, AnyError> {
     let backbone = employer.backbone(&cell.settings)?;
     let task = Task::load(cell.settings.clone(), backbone)?;
-    let info = employer.info(&cell.settings, &task.backbone.identity);
+    let Settings { device, seed, .. } = &task.settings;
+    let info = RunInfo::now(Job::Train, device, *seed, &task.backbone.identity);
     if matches!(cell.kind, CellKind::Discrete { .. }) {
         let judge = |&split| evaluate(&task, None, split);
         let evaluations =
@@ -167,8 +164,7 @@ fn run(
         return Ok(None);
     }
     drop(observer);
-    let best = Checkpoint::load(&run.best())?;
-    let prompt = Prompt::from_checkpoint(&best, &run.best(), &task.backbone)?;
+    let prompt = Prompt::load(&run.best(), &task.backbone)?;
     let judge = |&split| evaluate(&task, Some(&prompt), split);
     let evaluations = task.settings.eval.splits.iter().map(judge).collect::<Result<Vec<_>, _>>()?;
     if prompt.lm.is_none() {

@@ -34,6 +34,13 @@ pub enum LocateError {
         nearest: Option<&'static str>,
     },
 
+    /// A backbone that is not here yet.
+    #[error("the backbone '{name}' is not here\n  hint: `ptune fetch {name}` downloads it")]
+    Missing {
+        /// Its name.
+        name: String,
+    },
+
     /// A source of a hub that is none, or a cache of a hub that cannot be looked at.
     #[error(transparent)]
     Hub(#[from] HubError),
@@ -138,6 +145,17 @@ pub fn resolve(source: &str, base: &Path) -> Result<Located, LocateError> {
     match find(source) {
         Some(_) => resolve_in(source, base, &cache_dir()?),
         None => resolve_in(source, base, Path::new("")),
+    }
+}
+
+/// The file or folder of a backbone that is here already, as [`resolve`] finds it.
+///
+/// # Errors
+/// As [`resolve`], and [`LocateError::Missing`].
+pub fn present(source: &str, base: &Path) -> Result<PathBuf, LocateError> {
+    match resolve(source, base)? {
+        Located::Present(path) => Ok(path),
+        Located::Missing(missing) => Err(LocateError::Missing { name: missing.to_string() }),
     }
 }
 

@@ -32,7 +32,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use cache::{
-    LocateError, Located, Missing, cache_dir, installed, model_dir, resolve, resolve_in,
+    LocateError, Located, Missing, cache_dir, installed, model_dir, present, resolve, resolve_in,
 };
 pub use catalogue::{CATALOGUE, Member, Model, find};
 pub use error::FetchError;
