@@ -54,6 +54,7 @@ fn train_prints_progress_on_stderr_and_results_on_stdout() {
         "best.safetensors",
         "config.toml",
         "evaluation.json",
+        "events.out.tfevents.ptune",
         "last.safetensors",
         "metrics.csv",
         "metrics.jsonl",

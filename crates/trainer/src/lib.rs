@@ -16,6 +16,7 @@ pub mod error;
 pub mod evaluate;
 pub mod export;
 pub mod inspect;
+mod metric;
 pub mod optimizer;
 pub mod parameters;
 pub mod predict;
@@ -30,6 +31,7 @@ pub mod settings;
 pub mod strategy;
 pub mod tagging;
 pub mod task;
+pub mod tensorboard;
 pub mod train_loop;
 pub mod verbalize;
 

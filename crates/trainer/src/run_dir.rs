@@ -6,6 +6,7 @@
 //! | `run.json` | command, version, device, backbone, start |
 //! | `metrics.jsonl` | every optimiser step and every epoch |
 //! | `metrics.csv` | every epoch |
+//! | `events.out.tfevents.ptune` | the same for TensorBoard, and the final scores |
 //! | `best.safetensors` | checkpoint of the best epoch on dev |
 //! | `last.safetensors` | checkpoint to resume from |
 //! | `evaluation.json` | final scores and controls |
@@ -27,20 +28,21 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use backbone::source::Identity;
-use ptuning_core::objective::Scores;
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{Position, atomically};
 use crate::error::Error;
 use crate::evaluate::Evaluation;
+use crate::metric::CSV_HEADER;
+pub use crate::metric::Metric;
 use crate::settings::{self, AdaptSettings, Settings};
+use crate::tensorboard::EventFile;
 
 const CONFIG: &str = "config.toml";
 const INFO: &str = "run.json";
 const STEPS: &str = "metrics.jsonl";
 const EPOCHS: &str = "metrics.csv";
-const CSV_HEADER: &str =
-    "epoch,step,train_loss,dev_p1,dev_p10,dev_mrr,dev_loss,lr,examples_per_second,seconds,best";
+const EVALUATION: &str = "evaluation.json";
 
 /// What a run does.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,63 +77,6 @@ pub struct RunInfo {
     pub backbone: Identity,
     /// Seconds since 1970 at the start.
     pub started_unix: u64,
-}
-
-/// A line of `metrics.jsonl`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
-pub enum Metric {
-    /// One optimiser step.
-    Step {
-        /// Epoch, from 1.
-        epoch: usize,
-        /// Optimiser steps so far, from 1.
-        step: usize,
-        /// Mean loss of its examples, in nats.
-        loss: f64,
-        /// Learning rate.
-        lr: f64,
-    },
-    /// One epoch.
-    Epoch {
-        /// Epoch, from 1.
-        epoch: usize,
-        /// Optimiser steps so far.
-        step: usize,
-        /// Mean loss of its examples while training, in nats.
-        train_loss: f64,
-        /// Scores on dev.
-        dev: Scores,
-        /// Learning rate of its last step.
-        lr: f64,
-        /// Training speed, evaluation left out.
-        examples_per_second: f64,
-        /// Seconds of training so far, evaluation left out.
-        seconds: f64,
-        /// Whether it is the best so far.
-        best: bool,
-    },
-}
-
-impl Metric {
-    fn precedes(&self, position: &Position) -> bool {
-        match self {
-            Self::Step { step, .. } => *step <= position.step,
-            Self::Epoch { epoch, .. } => *epoch <= position.epoch,
-        }
-    }
-
-    fn csv(&self) -> Option<String> {
-        let Self::Epoch { epoch, step, train_loss, dev, lr, examples_per_second, seconds, best } =
-            self
-        else {
-            return None;
-        };
-        let Scores { precision_at_1: p1, precision_at_10: p10, mrr, loss, .. } = dev;
-        Some(format!(
-            "{epoch},{step},{train_loss},{p1},{p10},{mrr},{loss},{lr},{examples_per_second:.3},{seconds:.3},{best}"
-        ))
-    }
 }
 
 /// A run folder.
@@ -173,6 +118,7 @@ impl RunDir {
         }
         atomically(&run.file(EPOCHS), format!("{CSV_HEADER}\n").as_bytes())?;
         atomically(&run.file(STEPS), b"")?;
+        run.events().keep(&[])?;
         Ok(run)
     }
 
@@ -292,7 +238,7 @@ impl RunDir {
         serde_json::from_str(&text).map_err(|source| Error::Json { path, source })
     }
 
-    /// Appends to `metrics.jsonl` and, for an epoch, to `metrics.csv`.
+    /// Appends to `metrics.jsonl`, to TensorBoard's file and, for an epoch, to `metrics.csv`.
     ///
     /// # Errors
     /// A folder that cannot be written.
@@ -300,6 +246,7 @@ impl RunDir {
         let line = serde_json::to_string(metric)
             .map_err(|source| Error::Json { path: self.file(STEPS), source })?;
         self.append_line(STEPS, &line)?;
+        self.events().append(metric)?;
         metric.csv().map_or(Ok(()), |line| self.append_line(EPOCHS, &line))
     }
 
@@ -309,12 +256,11 @@ impl RunDir {
     /// A folder that cannot be read or written.
     pub fn rewind(&self, position: &Position) -> Result<(), Error> {
         let path = self.file(STEPS);
-        let text = std::fs::read_to_string(&path).map_err(Error::io(&path, "read"))?;
-        // A line that cannot be read was cut short by the end of the process.
-        let metrics = text.lines().filter_map(|line| serde_json::from_str::<Metric>(line).ok());
+        let mut metrics = self.metrics()?;
+        metrics.retain(|metric| metric.precedes(position));
         let (mut steps, mut epochs) = (String::new(), format!("{CSV_HEADER}\n"));
-        for metric in metrics.filter(|metric| metric.precedes(position)) {
-            let line = serde_json::to_string(&metric)
+        for metric in &metrics {
+            let line = serde_json::to_string(metric)
                 .map_err(|source| Error::Json { path: path.clone(), source })?;
             steps += &line;
             steps.push('\n');
@@ -324,7 +270,16 @@ impl RunDir {
             }
         }
         atomically(&path, steps.as_bytes())?;
-        Ok(atomically(&self.file(EPOCHS), epochs.as_bytes())?)
+        atomically(&self.file(EPOCHS), epochs.as_bytes())?;
+        self.events().keep(&metrics)
+    }
+
+    /// Every metric so far.
+    fn metrics(&self) -> Result<Vec<Metric>, Error> {
+        let path = self.file(STEPS);
+        let text = std::fs::read_to_string(&path).map_err(Error::io(&path, "read"))?;
+        // A line that cannot be read was cut short by the end of the process.
+        Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
     }
 
     /// Writes the final scores.
@@ -332,7 +287,12 @@ impl RunDir {
     /// # Errors
     /// A folder that cannot be written.
     pub fn write_evaluation(&self, evaluations: &[Evaluation]) -> Result<(), Error> {
-        self.write_json("evaluation.json", evaluations)
+        self.write_json(EVALUATION, evaluations)?;
+        self.events().evaluated(evaluations, &self.metrics()?)
+    }
+
+    fn events(&self) -> EventFile {
+        EventFile::of(&self.path)
     }
 
     fn file(&self, name: &str) -> PathBuf {

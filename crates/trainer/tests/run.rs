@@ -2,33 +2,19 @@
 
 mod common;
 
-use common::{folder, run_dir, task};
+use common::{StopAfter, folder, run_dir, task};
 use ptuning_core::template::Fields;
 use trainer::checkpoint::{Checkpoint, CheckpointError};
 use trainer::evaluate::evaluate;
 use trainer::export::{PromptFile, export_peft, export_safetensors};
 use trainer::inspect::{encoding, nearest_words};
 use trainer::predict::predict;
-use trainer::progress::{Event, Observer};
 use trainer::prompt::Prompt;
 use trainer::run_dir::{Metric, RunDir};
 use trainer::settings::Split;
 use trainer::task::Task;
 use trainer::train_loop::{End, TrainLoop};
 use trainer::{Error, Interrupter};
-
-/// Stops a run after so many steps.
-struct StopAfter(usize, Interrupter);
-
-impl Observer for StopAfter {
-    fn on(&mut self, event: &Event<'_>) {
-        if let Event::Step { position, .. } = event
-            && position.step == self.0
-        {
-            self.1.stop(Some("test"));
-        }
-    }
-}
 
 fn best_prompt(task: &Task, run: &RunDir) -> Prompt {
     let checkpoint = Checkpoint::load(&run.best()).unwrap();
