@@ -33,6 +33,7 @@ use serde::{Deserialize, Serialize};
 use crate::checkpoint::{Position, atomically};
 use crate::error::Error;
 use crate::evaluate::Evaluation;
+use crate::export::Judged;
 use crate::metric::CSV_HEADER;
 pub use crate::metric::Metric;
 use crate::settings::{self, AdaptSettings, Settings};
@@ -280,6 +281,19 @@ impl RunDir {
         let text = std::fs::read_to_string(&path).map_err(Error::io(&path, "read"))?;
         // A line that cannot be read was cut short by the end of the process.
         Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+    }
+
+    /// The final scores; none where the run has not come to them.
+    ///
+    /// # Errors
+    /// An `evaluation.json` that was changed into something else.
+    pub fn evaluation(&self) -> Result<Vec<Judged>, Error> {
+        let path = self.file(EVALUATION);
+        match std::fs::read_to_string(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(Error::io(&path, "read")(error)),
+            Ok(text) => serde_json::from_str(&text).map_err(|source| Error::Json { path, source }),
+        }
     }
 
     /// Writes the final scores.

@@ -275,13 +275,28 @@ pub struct InspectArgs {
 pub enum ExportFormat {
     /// One file that `ptune predict --prompt` runs from; any template.
     Safetensors,
-    /// A folder that Hugging Face PEFT loads; virtual tokens must all come first.
+    /// A folder that Hugging Face PEFT loads; virtual tokens anywhere.
     Peft,
+}
+
+/// Kind of PEFT's adapters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PeftTypeArg {
+    /// Vectors that PEFT prepends.
+    PromptTuning,
+    /// The same, with the LSTM or MLP that made them.
+    PTuning,
+    /// Keys and values of a [prefix:…].
+    PrefixTuning,
+    /// Rows of the vocabulary that nothing uses, which stand anywhere.
+    TrainableTokens,
 }
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example: ptune export checkpoints/runs/lama-p36 --format safetensors --out lama-p36.safetensors"
+    after_help = "Examples:\n  ptune export checkpoints/runs/lama-p36 --format safetensors --out lama-p36.safetensors --card\n  \
+    ptune export checkpoints/runs/lama-p36 --format peft --out lama-p36-peft\n  \
+    ptune export checkpoints/runs/lama-p36 --format peft --peft-type trainable-tokens"
 )]
 pub struct ExportArgs {
     /// Run folder.
@@ -295,7 +310,15 @@ pub struct ExportArgs {
     /// Which checkpoint.
     #[arg(long, value_enum, default_value = "best")]
     pub checkpoint: Which,
-    /// Also write PROMPT-TEXT → token ids and largest logits as JSON, to check another program
+    /// Kind of adapter (peft only) [default: what the template asks for: prefix-tuning for a prefix,
+    /// prompt-tuning where all virtual tokens come first, trainable-tokens anywhere else].
+    #[arg(long, value_enum)]
+    pub peft_type: Option<PeftTypeArg>,
+    /// Also write a card beside the file, NAME.md: scores, data, config, licence. A folder always has one,
+    /// README.md.
+    #[arg(long)]
+    pub card: bool,
+    /// Also write token ids and largest logits of some examples as JSON, to check another program
     /// against (peft only).
     #[arg(long, value_name = "FILE")]
     pub check: Option<PathBuf>,
