@@ -10,6 +10,7 @@ use thiserror::Error;
 use crate::checkpoint::CheckpointError;
 use crate::data::DataError;
 use crate::export::ExportError;
+use crate::import::ImportError;
 use crate::prompt_error::PromptError;
 use crate::settings::{SettingsError, Split};
 use crate::verbalize::KnowledgeError;
@@ -339,6 +340,9 @@ pub enum Error {
     /// A prompt that an export format cannot hold.
     #[error(transparent)]
     Export(#[from] ExportError),
+    /// A prompt of another program.
+    #[error(transparent)]
+    Import(#[from] ImportError),
     /// What was written does not read back as it should.
     #[error("{}: reading the export back gives other vectors than the prompt encoder (largest difference {difference})", path.display())]
     ExportDiffers {

@@ -15,6 +15,7 @@ pub mod ensemble;
 pub mod error;
 pub mod evaluate;
 pub mod export;
+pub mod import;
 pub mod inspect;
 mod metric;
 pub mod optimizer;

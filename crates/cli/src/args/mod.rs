@@ -43,6 +43,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Write a trained prompt to a file or folder that needs no encoder.
     Export(ExportArgs),
+    /// Turn a prompt of PEFT's, of the published P-tuning code or of OptiPrompt into ptune's.
+    Import(ImportArgs),
     /// Download a backbone: a pinned one, or any of a Hugging Face hub that ptune reads.
     Fetch(FetchArgs),
     /// List the backbones that are here, and what of them can be used.
@@ -183,7 +185,8 @@ pub enum Which {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  ptune eval checkpoints/runs/lama-p36 --split test --fail-under p1=0.4\n  \
-    ptune eval --config configs/lama.toml --split test     # the manual template alone"
+    ptune eval --config configs/lama.toml --split test     # the manual template alone\n  \
+    ptune eval --config configs/lama.toml --prompt lama-p36.safetensors"
 )]
 pub struct EvalArgs {
     /// Run folder; leave it out and give --config to score the manual template alone.
@@ -192,6 +195,9 @@ pub struct EvalArgs {
     /// Config whose manual template to score without training.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Exported or imported prompt to judge as well, on the config's data and backbone.
+    #[arg(long, value_name = "FILE", requires = "config")]
+    pub prompt: Option<PathBuf>,
     #[command(flatten)]
     pub overrides: Overrides,
     /// Split to judge on; the config's eval.splits by default.
@@ -327,6 +333,37 @@ pub struct ExportArgs {
     pub force: bool,
     #[command(flatten)]
     pub overrides: Overrides,
+    /// Do not download a missing backbone.
+    #[arg(long)]
+    pub offline: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  ptune import my/adapter --template '[h:8] [x] [z]' --backbone my/gpt2 --out my.safetensors\n  \
+    ptune import my/epoch_9.ckpt --template '[h:3] [z] [h:3] [x] [h:3]' --backbone my/bert --out my.safetensors\n  \
+    ptune import my/prompt_vecs.npy --template '[x] [h:5] [z] .' --backbone my/bert --out my.safetensors"
+)]
+pub struct ImportArgs {
+    /// PEFT's folder (PROMPT_TUNING, P_TUNING, PREFIX_TUNING, TRAINABLE_TOKENS), a checkpoint of
+    /// THUDM/P-tuning's LAMA code, or OptiPrompt's prompt_vecs.npy.
+    #[arg(value_name = "FOLDER|FILE")]
+    pub from: PathBuf,
+    /// Template that the vectors were trained in; a folder that ptune exported as trainable-tokens has it.
+    #[arg(long, value_name = "TEXT")]
+    pub template: Option<String>,
+    /// Backbone that they were trained on: a name, hf:ORGANISATION/MODEL, a folder or a .gguf file.
+    #[arg(long)]
+    pub backbone: String,
+    /// File to write, for `ptune predict --prompt` and `ptune eval --prompt`.
+    #[arg(long, short, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Replace what is there.
+    #[arg(long)]
+    pub force: bool,
+    /// Device: flex, wgpu, vulkan, cuda or tch, or one of several as in cuda:1.
+    #[arg(long, default_value = "flex")]
+    pub device: String,
     /// Do not download a missing backbone.
     #[arg(long)]
     pub offline: bool,

@@ -122,14 +122,16 @@ fn form(out: &Path, prompt: &Prompt) -> Form {
     }
 }
 
-fn refuse_existing(out: &Path, replace: bool) -> anyhow::Result<()> {
+/// Refuses to overwrite, unless that is what was asked for.
+pub fn refuse_existing(out: &Path, replace: bool) -> anyhow::Result<()> {
     if out.exists() && !replace {
         return Err(trainer::Error::FileExists { path: out.to_owned() }.into());
     }
     Ok(())
 }
 
-fn make_parent(path: &Path) -> anyhow::Result<()> {
+/// Makes the folder that a file goes into.
+pub fn make_parent(path: &Path) -> anyhow::Result<()> {
     use anyhow::Context;
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder)

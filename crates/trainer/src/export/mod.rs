@@ -10,5 +10,6 @@ mod usage;
 pub use card::{Card, Form, Judged, JudgedCounts};
 pub use error::ExportError;
 pub use free_rows::{FreeRow, free_rows};
+pub(crate) use peft::lstm_names;
 pub use peft::{PeftExport, PeftType, export_peft};
 pub use prompt_file::{PromptFile, export_safetensors};

@@ -62,8 +62,8 @@ pub fn files(
     Ok(Files { tensors: vec![(ENCODER, state)], ..Files::prompt(vectors, own, usage) })
 }
 
-/// PEFT's name of each parameter of an LSTM encoder, and ours.
-fn lstm_names() -> Vec<(String, String)> {
+/// PEFT's name of each parameter of an LSTM encoder, which is the published code's as well, and ours.
+pub(crate) fn lstm_names() -> Vec<(String, String)> {
     let mut names = vec![("embedding.weight".to_owned(), "embedding".to_owned())];
     for layer in 0..2 {
         for (direction, suffix) in [("forward", ""), ("backward", "_reverse")] {

@@ -24,6 +24,7 @@ use ptuning_core::objective::ids;
 use serde_json::{Map, Value, json};
 
 pub(super) use encoder::ENCODER;
+pub(crate) use encoder::lstm_names;
 pub(super) use tokens::IDS;
 
 use super::card::{Card, Form};
