@@ -115,6 +115,34 @@ fn an_import_is_judged_on_a_configs_data() {
 }
 
 #[test]
+fn a_model_with_virtual_tokens_among_its_words_answers_alike() {
+    let (folder, expected) = trained(INSIDE, "");
+    let ran = folder.run("export runs/tiny --format model --out worded --check check.json");
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "worded\n"), "{ran}");
+    let text = "<h_0><h_1> capital of {x}<h_2><h_3>";
+    assert!(ran.stderr.contains(text), "{ran}");
+    assert!(folder.text("worded/README.md").contains("library_name: transformers"));
+    // What was a template with virtual tokens is one of plain words there.
+    let template = "<h_0><h_1> capital of [x]<h_2><h_3> [z]";
+    folder.write(
+        "words.toml",
+        folder.text("config.toml").replace("source = \"tiny_llama\"", "source = \"worded\""),
+    );
+    let line = format!(
+        "--split test --format json --set data.candidates=dataset --set 'eval.manual={template}'"
+    );
+    let worded = folder.run(&format!("eval --config words.toml {line}")).json();
+    let line = "--split test --format json --set data.candidates=dataset";
+    let of_run = folder.run(&format!("eval runs/tiny {line}")).json();
+    for score in ["p1", "p10", "mrr"] {
+        assert_eq!(worded[0]["manual"][score], of_run[0]["prompt"][score], "{score}");
+    }
+    let check: Value = serde_json::from_slice(&folder.read("check.json")).unwrap();
+    assert_eq!(check["prompts"][0]["text"], text.replace("{x}", "France"));
+    assert!(!expected.is_empty());
+}
+
+#[test]
 fn refusals() {
     let _stable = stable();
     let folder = Folder::new();

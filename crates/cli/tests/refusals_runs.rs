@@ -190,7 +190,7 @@ fn exports() {
       because: File exists (os error [n])
 
     $ --format safetensors --check check.json
-    error: --check belongs to --format peft
+    error: --check belongs to --format peft and model
     hint: `ptune predict --prompt FILE` checks a safetensors export
 
     $ --format safetensors --peft-type p-tuning

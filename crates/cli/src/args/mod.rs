@@ -283,6 +283,9 @@ pub enum ExportFormat {
     Safetensors,
     /// A folder that Hugging Face PEFT loads; virtual tokens anywhere.
     Peft,
+    /// The language model itself as a Hugging Face folder, with the virtual tokens as words of its
+    /// vocabulary, for any engine.
+    Model,
 }
 
 /// Kind of PEFT's adapters.
@@ -310,7 +313,8 @@ pub struct ExportArgs {
     /// Kind of export.
     #[arg(long, value_enum)]
     pub format: ExportFormat,
-    /// File (safetensors) or folder (peft) to write [default: prompt.safetensors or peft in the run folder].
+    /// File (safetensors) or folder (peft, model) to write [default: prompt.safetensors, peft or model in the
+    /// run folder].
     #[arg(long, short, value_name = "PATH")]
     pub out: Option<PathBuf>,
     /// Which checkpoint.
@@ -325,7 +329,7 @@ pub struct ExportArgs {
     #[arg(long)]
     pub card: bool,
     /// Also write token ids and largest logits of some examples as JSON, to check another program
-    /// against (peft only).
+    /// against (peft and model).
     #[arg(long, value_name = "FILE")]
     pub check: Option<PathBuf>,
     /// Replace what is there.

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use ptuning_core::template::{Encoded, Row};
+use ptuning_core::template::{Encoded, Fields, Row};
 use serde_json::{Value, json};
 use trainer::checkpoint::atomically;
 use trainer::data::Example;
-use trainer::export::{Card, Form, PeftType, export_peft, export_safetensors};
+use trainer::export::{Card, Form, PeftType, export_peft, export_safetensors, export_worded};
 use trainer::predict::logits;
 use trainer::prompt::Prompt;
 use trainer::run_dir::RunDir;
@@ -31,6 +31,7 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<Outcome> {
     let default = match args.format {
         ExportFormat::Safetensors => run.prompt(),
         ExportFormat::Peft => run.path().join("peft"),
+        ExportFormat::Model => run.model(),
     };
     let out = args.out.clone().unwrap_or(default);
     // The run's own files are its to rewrite.
@@ -64,6 +65,15 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<Outcome> {
                 check(file, &open, &export.ids, |example| json!(example.fields))?;
             }
         }
+        ExportFormat::Model => {
+            let export = export_worded(&out, prompt, backbone, &card)?;
+            eprintln!("wrote {}; read back, equal to the prompt encoder's output", out.display());
+            eprintln!("a prompt is the text \"{}\"", export.text);
+            if let Some(file) = &args.check {
+                let text = |example: &Example| json!(filled(&export.text, &example.fields));
+                check(file, &open, &export.ids, text)?;
+            }
+        }
     }
     println!("{}", out.display());
     Ok(Outcome::Done)
@@ -76,7 +86,7 @@ fn check_flags(args: &ExportArgs) -> anyhow::Result<()> {
     };
     if args.check.is_some() && args.format == ExportFormat::Safetensors {
         return refused(
-            "--check belongs to --format peft",
+            "--check belongs to --format peft and model",
             "`ptune predict --prompt FILE` checks a safetensors export",
         );
     }
@@ -140,6 +150,27 @@ pub fn make_parent(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A text with `{field}` for an input and braces of its own doubled, with an example's texts.
+fn filled(text: &str, fields: &Fields) -> String {
+    let (mut filled, mut rest) = (String::new(), text);
+    while let Some(at) = rest.find(['{', '}']) {
+        filled += &rest[..at];
+        rest = &rest[at..];
+        let field = rest.strip_prefix('{').and_then(|rest| rest.split_once('}'));
+        match field.filter(|_| !rest.starts_with("{{")) {
+            Some((field, behind)) => {
+                filled += fields.get(field).map_or("", String::as_str);
+                rest = behind;
+            }
+            None => {
+                filled += &rest[..1];
+                rest = rest.get(2..).unwrap_or_default();
+            }
+        }
+    }
+    filled + rest
+}
+
 /// Writes token ids as another program is given them, where among them the answer is scored, and its largest
 /// logits, for some examples. `rows` are the ids of virtual tokens that have become rows of the vocabulary.
 fn check(
@@ -179,4 +210,16 @@ fn check(
     atomically(file, serde_json::to_string_pretty(&prompts)?.as_bytes())?;
     eprintln!("wrote {}", file.display());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_filled_as_pythons_format_does() {
+        let fields = Fields::from([("x".to_owned(), "{y}".to_owned())]);
+        assert_eq!(filled("<h_0> {{a}} {x}, {x}}}", &fields), "<h_0> {a} {y}, {y}}");
+        assert_eq!(filled("", &fields), "");
+    }
 }

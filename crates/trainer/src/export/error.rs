@@ -23,6 +23,12 @@ pub enum ExportError {
          hint: --format safetensors holds it as it was trained"
     )]
     EncoderDecoder,
+    /// Keys and values where a row of the vocabulary is asked for.
+    #[error(
+        "a [prefix:…] is keys and values of every layer, which no word's row can hold\n\
+         hint: --format safetensors, or --format peft"
+    )]
+    PrefixRows,
     /// Nowhere to put virtual tokens.
     #[error(
         "the template's {expected} virtual tokens need rows of the vocabulary that nothing uses, and this backbone \

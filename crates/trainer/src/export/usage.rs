@@ -100,6 +100,39 @@ pub fn tokens(prompt: &Prompt, backbone: &Backbone, rows: &[FreeRow], tied: bool
     )
 }
 
+/// Of a language model whose tokenizer knows the virtual tokens: a prompt is `text`.
+pub fn words(
+    prompt: &Prompt,
+    backbone: &Backbone,
+    rows: &[FreeRow],
+    text: &str,
+    tied: bool,
+) -> String {
+    let (class, place) = answering(prompt, backbone, "ids.input_ids[0].tolist()");
+    let fields = fields(prompt);
+    let change = if tied {
+        "The head scores words by the same rows, so the logits of these ids are others than before: leave them out of \
+         what may answer."
+    } else {
+        "The head has rows of its own, which are as before."
+    };
+    format!(
+        "This folder is the language model, in float32, with the virtual tokens as words of its vocabulary (`<h_0>` \
+         …), so that a prompt is text, for transformers or any engine that the folder is converted for.\n\n\
+         {}\n{change}\n\n\
+         ```python\n\
+         from transformers import {class}, AutoTokenizer\n\n\
+         model = {class}.from_pretrained(\"THIS_FOLDER\")\n\
+         tokenizer = AutoTokenizer.from_pretrained(\"THIS_FOLDER\")\n\
+         text = {}.format({fields})\n\
+         ids = tokenizer(text, return_tensors=\"pt\")\n\
+         logits = model(**ids).logits[0, {place}]  # scores of the answer\n\
+         ```\n",
+        table(prompt, rows),
+        json!(text),
+    )
+}
+
 /// The class that loads the language model, and where among ids its answer is scored.
 fn answering(prompt: &Prompt, backbone: &Backbone, ids: &str) -> (&'static str, String) {
     match (prompt.template.objective(), backbone.tokenizer.special().mask) {
