@@ -331,6 +331,30 @@ pub fn random(
     TransformerLm::load(&description, &loader, options)
 }
 
+/// Where a model's word embeddings stand, and what becomes of their rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EmbeddingTable {
+    /// Name of the tensor, as Hugging Face has it: `model.embed_tokens.weight`.
+    pub tensor: String,
+    /// What a row is multiplied by when it is looked up.
+    pub scale: f64,
+    /// Whether the head scores words by the same rows.
+    pub tied: bool,
+}
+
+/// The word embeddings of a backbone, from its files' headers alone.
+///
+/// # Errors
+/// As [`load`], but for what only the numbers tell.
+pub fn embedding_table(path: &Path) -> Result<EmbeddingTable, LoadError> {
+    let description = describe(&source::open(path)?)?;
+    Ok(EmbeddingTable {
+        tensor: description.embeddings.weight,
+        scale: description.embedding_scale.unwrap_or(1.0),
+        tied: description.head.is_none(),
+    })
+}
+
 /// The footprint of a [`random`] model, without making it.
 ///
 /// # Errors

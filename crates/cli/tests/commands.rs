@@ -54,6 +54,7 @@ fn train_prints_progress_on_stderr_and_results_on_stdout() {
         "best.safetensors",
         "config.toml",
         "evaluation.json",
+        "events.out.tfevents.ptune",
         "examples-dev.jsonl",
         "examples-test.jsonl",
         "last.safetensors",
@@ -283,7 +284,7 @@ fn a_prefix_is_exported_to_peft() {
     adapter
     --- stderr
     backbone tiny_llama (llama, 24 wide, 97 words) on flex, loaded in [n] s
-    wrote adapter; read back, equal to the prompt encoder's output
+    wrote adapter (prompt-tuning); read back, equal to the prompt encoder's output
     wrote check.json
     ");
     let config: serde_json::Value =
@@ -293,7 +294,27 @@ fn a_prefix_is_exported_to_peft() {
     assert_eq!(check["prompts"].as_array().unwrap().len(), 4);
     assert!(folder.path("adapter/adapter_model.safetensors").is_file());
     assert_eq!(folder.run(&line.replace(" --check check.json", "")).code, Some(2));
-    assert_eq!(folder.run(&format!("{line} --force")).code, Some(0));
+    assert_eq!(folder.run(&format!("{line} --force --peft-type p-tuning")).code, Some(0));
+    assert!(folder.path("adapter/prompt_encoder.safetensors").is_file());
+    let readme = folder.text("adapter/README.md");
+    let command = "ptune train --config config.toml --quiet --set \
+        'template.text=[h:3] capital of [x] is [z]'";
+    assert!(readme.contains(command), "{readme}");
+}
+
+#[test]
+fn a_file_has_its_card_beside_it() {
+    let folder = Folder::trained();
+    let line = "export runs/tiny --format safetensors --out out/capitals.safetensors --card";
+    let ran = folder.run(line);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "out/capitals.safetensors\n"), "{ran}");
+    let card = folder.text("out/capitals.md");
+    assert!(card.starts_with("---\nlibrary_name: ptune\n"), "{card}");
+    assert!(card.contains("ptune predict --prompt capitals.safetensors TEXT"), "{card}");
+    assert!(card.contains("test, 3 of 3 examples"), "{card}");
+    // A card that is there is not overwritten either.
+    std::fs::remove_file(folder.path("out/capitals.safetensors")).unwrap();
+    assert_eq!(folder.run(line).code, Some(2));
 }
 
 #[test]

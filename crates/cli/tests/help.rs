@@ -4,7 +4,7 @@ mod common;
 
 use common::{Folder, commands_in_help};
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "train",
     "resume",
     "adapt",
@@ -16,6 +16,7 @@ const COMMANDS: [&str; 16] = [
     "predict",
     "inspect",
     "export",
+    "import",
     "fetch",
     "backbones",
     "doctor",

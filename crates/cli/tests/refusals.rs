@@ -92,7 +92,7 @@ fn arguments() {
 
     $ export runs/tiny --format onnx
     error: invalid value 'onnx' for '--format <FORMAT>'
-      [possible values: safetensors, peft]
+      [possible values: safetensors, peft, model]
 
     $ bench --virtual 20
     error: --virtual 20: more than --length 16

@@ -156,15 +156,26 @@ fn exports() {
     folder.write("here.safetensors", "mine");
     let lines = [
         "--format peft",
+        "--format peft --peft-type p-tuning",
+        "--format peft --peft-type prefix-tuning",
         "--format safetensors --out here.safetensors",
         "--format safetensors --out runs",
         "--format safetensors --out config.toml/prompt.safetensors",
         "--format safetensors --check check.json",
+        "--format safetensors --peft-type p-tuning",
     ];
     assert_snapshot!(refused(&folder, "export runs/tiny", &lines), @r#"
     $ --format peft
-    error: PEFT prepends its prompt, so it can hold only a template whose virtual tokens all come first; found "[h:2] capital of [x] [h:2] [z]"
-    hint: --format safetensors holds any template; or train one like "[h:6] capital of [x] is [z]"
+    error: the template's 4 virtual tokens need rows of the vocabulary that nothing uses, and this backbone has 0
+    hint: fewer virtual tokens, or --format safetensors, which needs no rows
+
+    $ --format peft --peft-type p-tuning
+    error: --peft-type p-tuning: PEFT prepends its prompt, and the template has virtual tokens behind words
+    hint: --peft-type trainable-tokens holds virtual tokens anywhere
+
+    $ --format peft --peft-type prefix-tuning
+    error: --peft-type prefix-tuning: the template has no [prefix:…]
+    hint: --peft-type prompt-tuning holds virtual tokens
 
     $ --format safetensors --out here.safetensors
     error: here.safetensors: is there already
@@ -179,8 +190,12 @@ fn exports() {
       because: File exists (os error [n])
 
     $ --format safetensors --check check.json
-    error: --check belongs to --format peft
+    error: --check belongs to --format peft and model
     hint: `ptune predict --prompt FILE` checks a safetensors export
+
+    $ --format safetensors --peft-type p-tuning
+    error: --peft-type belongs to --format peft
+    hint: leave it out
     "#);
 }
 

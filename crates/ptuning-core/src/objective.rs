@@ -169,6 +169,19 @@ impl Scores {
         }
     }
 
+    /// Each score that there is, by its name.
+    pub fn named(&self) -> Vec<(&'static str, f64)> {
+        let known = [
+            ("P@1", self.precision_at_1),
+            ("P@10", self.precision_at_10),
+            ("MRR", self.mrr),
+            ("loss", self.loss),
+        ];
+        let optional = [("macro F1", self.macro_f1), ("entity F1", self.entity_f1)];
+        let optional = optional.into_iter().filter_map(|(name, score)| Some((name, score?)));
+        known.into_iter().chain(optional).collect()
+    }
+
     /// What a run is chosen by, the greater the better: entity F1 where there is one, else P@1.
     pub fn chosen_by(&self) -> f64 {
         self.entity_f1.unwrap_or(self.precision_at_1)

@@ -9,6 +9,8 @@ use thiserror::Error;
 
 use crate::checkpoint::CheckpointError;
 use crate::data::DataError;
+use crate::export::ExportError;
+use crate::import::ImportError;
 use crate::prompt_error::PromptError;
 use crate::settings::{SettingsError, Split};
 use crate::verbalize::KnowledgeError;
@@ -338,22 +340,12 @@ pub enum Error {
     /// Resolved settings that TOML cannot hold.
     #[error("the resolved config cannot be written as TOML")]
     Toml(#[from] toml::ser::Error),
-    /// A template that the export format cannot hold.
-    #[error(
-        "PEFT prepends its prompt, so it can hold only a template whose virtual tokens all come first; found \"{template}\"\n\
-         hint: --format safetensors holds any template; or train one like \"[h:6] capital of [x] is [z]\""
-    )]
-    NotAPrefix {
-        /// The template.
-        template: String,
-    },
-    /// A tokenizer that opens every sequence with a special token.
-    #[error(
-        "PEFT puts its prompt before the whole sequence, but this backbone's sequences open with a special token, \
-         which ptune keeps in front of the virtual tokens\n\
-         hint: --format safetensors holds it as it was trained"
-    )]
-    SpecialTokenFirst,
+    /// A prompt that an export format cannot hold.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// A prompt of another program.
+    #[error(transparent)]
+    Import(#[from] ImportError),
     /// What was written does not read back as it should.
     #[error("{}: reading the export back gives other vectors than the prompt encoder (largest difference {difference})", path.display())]
     ExportDiffers {

@@ -16,8 +16,10 @@ pub mod ensemble;
 pub mod error;
 pub mod evaluate;
 pub mod export;
+pub mod import;
 pub mod inspect;
 pub mod judged;
+mod metric;
 pub mod optimizer;
 pub mod outcome;
 pub mod parameters;
@@ -35,6 +37,7 @@ pub mod strategy;
 pub mod suite;
 pub mod tagging;
 pub mod task;
+pub mod tensorboard;
 pub mod train_loop;
 pub mod verbalize;
 

@@ -6,6 +6,7 @@
 //! | `run.json` | command, version, device, backbone, start |
 //! | `metrics.jsonl` | every optimiser step and every epoch |
 //! | `metrics.csv` | every epoch |
+//! | `events.out.tfevents.ptune` | the same for TensorBoard, and the final scores |
 //! | `best.safetensors` | checkpoint of the best epoch on dev |
 //! | `last.safetensors` | checkpoint to resume from |
 //! | `evaluation.json` | final scores and controls |
@@ -27,80 +28,24 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use ptuning_core::objective::Scores;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::checkpoint::{Position, atomically};
 use crate::error::Error;
 use crate::evaluate::Evaluation;
+use crate::export::Judged;
 use crate::judged;
+use crate::metric::CSV_HEADER;
+pub use crate::metric::Metric;
 pub use crate::run_info::{Job, RunInfo};
 use crate::settings::{self, AdaptSettings, Settings, Split};
+use crate::tensorboard::EventFile;
 
 const CONFIG: &str = "config.toml";
 const INFO: &str = "run.json";
 const STEPS: &str = "metrics.jsonl";
 const EPOCHS: &str = "metrics.csv";
 pub(crate) const EVALUATION: &str = "evaluation.json";
-const CSV_HEADER: &str =
-    "epoch,step,train_loss,dev_p1,dev_p10,dev_mrr,dev_loss,lr,examples_per_second,seconds,best";
-
-/// A line of `metrics.jsonl`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
-pub enum Metric {
-    /// One optimiser step.
-    Step {
-        /// Epoch, from 1.
-        epoch: usize,
-        /// Optimiser steps so far, from 1.
-        step: usize,
-        /// Mean loss of its examples, in nats.
-        loss: f64,
-        /// Learning rate.
-        lr: f64,
-    },
-    /// One epoch.
-    Epoch {
-        /// Epoch, from 1.
-        epoch: usize,
-        /// Optimiser steps so far.
-        step: usize,
-        /// Mean loss of its examples while training, in nats.
-        train_loss: f64,
-        /// Scores on dev.
-        dev: Scores,
-        /// Learning rate of its last step.
-        lr: f64,
-        /// Training speed, evaluation left out.
-        examples_per_second: f64,
-        /// Seconds of training so far, evaluation left out.
-        seconds: f64,
-        /// Whether it is the best so far.
-        best: bool,
-    },
-}
-
-impl Metric {
-    fn precedes(&self, position: &Position) -> bool {
-        match self {
-            Self::Step { step, .. } => *step <= position.step,
-            Self::Epoch { epoch, .. } => *epoch <= position.epoch,
-        }
-    }
-
-    fn csv(&self) -> Option<String> {
-        let Self::Epoch { epoch, step, train_loss, dev, lr, examples_per_second, seconds, best } =
-            self
-        else {
-            return None;
-        };
-        let Scores { precision_at_1: p1, precision_at_10: p10, mrr, loss, .. } = dev;
-        Some(format!(
-            "{epoch},{step},{train_loss},{p1},{p10},{mrr},{loss},{lr},{examples_per_second:.3},{seconds:.3},{best}"
-        ))
-    }
-}
 
 /// A run folder.
 #[derive(Debug, Clone)]
@@ -141,6 +86,7 @@ impl RunDir {
         }
         atomically(&run.file(EPOCHS), format!("{CSV_HEADER}\n").as_bytes())?;
         atomically(&run.file(STEPS), b"")?;
+        run.events().keep(&[])?;
         Ok(run)
     }
 
@@ -260,7 +206,7 @@ impl RunDir {
         serde_json::from_str(&text).map_err(|source| Error::Json { path, source })
     }
 
-    /// Appends to `metrics.jsonl` and, for an epoch, to `metrics.csv`.
+    /// Appends to `metrics.jsonl`, to TensorBoard's file and, for an epoch, to `metrics.csv`.
     ///
     /// # Errors
     /// A folder that cannot be written.
@@ -268,6 +214,7 @@ impl RunDir {
         let line = serde_json::to_string(metric)
             .map_err(|source| Error::Json { path: self.file(STEPS), source })?;
         self.append_line(STEPS, &line)?;
+        self.events().append(metric)?;
         metric.csv().map_or(Ok(()), |line| self.append_line(EPOCHS, &line))
     }
 
@@ -277,12 +224,11 @@ impl RunDir {
     /// A folder that cannot be read or written.
     pub fn rewind(&self, position: &Position) -> Result<(), Error> {
         let path = self.file(STEPS);
-        let text = std::fs::read_to_string(&path).map_err(Error::io(&path, "read"))?;
-        // A line that cannot be read was cut short by the end of the process.
-        let metrics = text.lines().filter_map(|line| serde_json::from_str::<Metric>(line).ok());
+        let mut metrics = self.metrics()?;
+        metrics.retain(|metric| metric.precedes(position));
         let (mut steps, mut epochs) = (String::new(), format!("{CSV_HEADER}\n"));
-        for metric in metrics.filter(|metric| metric.precedes(position)) {
-            let line = serde_json::to_string(&metric)
+        for metric in &metrics {
+            let line = serde_json::to_string(metric)
                 .map_err(|source| Error::Json { path: path.clone(), source })?;
             steps += &line;
             steps.push('\n');
@@ -292,7 +238,29 @@ impl RunDir {
             }
         }
         atomically(&path, steps.as_bytes())?;
-        Ok(atomically(&self.file(EPOCHS), epochs.as_bytes())?)
+        atomically(&self.file(EPOCHS), epochs.as_bytes())?;
+        self.events().keep(&metrics)
+    }
+
+    /// Every metric so far.
+    fn metrics(&self) -> Result<Vec<Metric>, Error> {
+        let path = self.file(STEPS);
+        let text = std::fs::read_to_string(&path).map_err(Error::io(&path, "read"))?;
+        // A line that cannot be read was cut short by the end of the process.
+        Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+    }
+
+    /// The final scores; none where the run has not come to them.
+    ///
+    /// # Errors
+    /// An `evaluation.json` that was changed into something else.
+    pub fn evaluation(&self) -> Result<Vec<Judged>, Error> {
+        let path = self.file(EVALUATION);
+        match std::fs::read_to_string(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(Error::io(&path, "read")(error)),
+            Ok(text) => serde_json::from_str(&text).map_err(|source| Error::Json { path, source }),
+        }
     }
 
     /// Writes the final scores, and each example of them.
@@ -306,12 +274,17 @@ impl RunDir {
                 .map_err(|source| Error::Json { path: self.file(&name), source })?;
             atomically(&self.file(&name), text.as_bytes())?;
         }
-        self.write_json(EVALUATION, evaluations)
+        self.write_json(EVALUATION, evaluations)?;
+        self.events().evaluated(evaluations, &self.metrics()?)
     }
 
     /// The judged examples of a split.
     pub fn examples(&self, split: Split) -> PathBuf {
         self.file(&judged::file_name(split))
+    }
+
+    fn events(&self) -> EventFile {
+        EventFile::of(&self.path)
     }
 
     fn file(&self, name: &str) -> PathBuf {

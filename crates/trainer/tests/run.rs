@@ -2,33 +2,19 @@
 
 mod common;
 
-use common::{folder, run_dir, task};
+use common::{StopAfter, folder, run_dir, task};
 use ptuning_core::template::Fields;
 use trainer::checkpoint::{Checkpoint, CheckpointError};
 use trainer::evaluate::evaluate;
-use trainer::export::{PromptFile, export_peft, export_safetensors};
+use trainer::export::{PromptFile, export_safetensors};
 use trainer::inspect::{encoding, nearest_words};
 use trainer::predict::predict;
-use trainer::progress::{Event, Observer};
 use trainer::prompt::Prompt;
 use trainer::run_dir::{Metric, RunDir};
 use trainer::settings::Split;
 use trainer::task::Task;
 use trainer::train_loop::{End, TrainLoop};
 use trainer::{Error, Interrupter};
-
-/// Stops a run after so many steps.
-struct StopAfter(usize, Interrupter);
-
-impl Observer for StopAfter {
-    fn on(&mut self, event: &Event<'_>) {
-        if let Event::Step { position, .. } = event
-            && position.step == self.0
-        {
-            self.1.stop(Some("test"));
-        }
-    }
-}
 
 fn best_prompt(task: &Task, run: &RunDir) -> Prompt {
     let checkpoint = Checkpoint::load(&run.best()).unwrap();
@@ -270,29 +256,6 @@ fn an_export_answers_as_the_run_does() {
     assert!(other.prompt(&task.backbone, &file).is_err());
     std::fs::write(&file, b"not a prompt").unwrap();
     assert!(PromptFile::load(&file).is_err());
-}
-
-#[test]
-fn peft_takes_leading_virtual_tokens_only() {
-    let folder = folder();
-    let export = |template: &str| {
-        let text = format!("template.text={template:?}");
-        let task =
-            task(&folder, &["train.epochs=1", &text, &format!("name=\"run{}\"", template.len())]);
-        let run = run_dir(&task);
-        TrainLoop::new(&task).unwrap().run(&run, &Interrupter::new(), &mut ()).unwrap();
-        let prompt = best_prompt(&task, &run);
-        let out = run.path().join("peft");
-        export_peft(&out, &prompt, &task.backbone, "somewhere").map(|()| out)
-    };
-    let error = export("[h:2] capital of [x] [h:2] [z]").unwrap_err();
-    assert!(matches!(error, Error::NotAPrefix { .. }), "{error}");
-    let out = export("[h:2@a] [h:1] [h:2@a] capital of [x] is [z]").unwrap();
-    let config: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(out.join("adapter_config.json")).unwrap()).unwrap();
-    assert_eq!(config["num_virtual_tokens"], 5);
-    assert_eq!(config["token_dim"], 24);
-    assert_eq!(config["peft_type"], "PROMPT_TUNING");
 }
 
 #[test]

@@ -134,6 +134,21 @@ pub fn open(path: &Path) -> Result<Source, SourceError> {
     }
 }
 
+/// The tensors of one file that need not be a backbone's, safetensors or PyTorch's.
+///
+/// # Errors
+/// As [`open`].
+pub fn tensors(file: &Path) -> Result<Box<dyn Weights>, SourceError> {
+    if !file.is_file() {
+        return Err(SourceError::NotFound { path: file.to_path_buf() });
+    }
+    Ok(if has_extension(file, "safetensors") {
+        Box::new(safetensors::SafetensorsWeights::open(file)?)
+    } else {
+        Box::new(pytorch::PytorchWeights::open(file, &[file.to_path_buf()])?)
+    })
+}
+
 /// The tokenizer of a backbone alone; a folder with a `config.json` needs no weights for it.
 ///
 /// # Errors

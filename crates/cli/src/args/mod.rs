@@ -49,6 +49,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Write a trained prompt to a file or folder that needs no encoder.
     Export(ExportArgs),
+    /// Turn a prompt of PEFT's, of the published P-tuning code or of OptiPrompt into ptune's.
+    Import(ImportArgs),
     /// Download a backbone: a pinned one, or any of a Hugging Face hub that ptune reads.
     Fetch(FetchArgs),
     /// List the backbones that are here, and what of them can be used.
@@ -189,7 +191,8 @@ pub enum Which {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  ptune eval checkpoints/runs/lama-p36 --split test --fail-under p1=0.4\n  \
-    ptune eval --config configs/lama.toml --split test     # the manual template alone"
+    ptune eval --config configs/lama.toml --split test     # the manual template alone\n  \
+    ptune eval --config configs/lama.toml --prompt lama-p36.safetensors"
 )]
 pub struct EvalArgs {
     /// Run folder; leave it out and give --config to score the manual template alone.
@@ -198,6 +201,9 @@ pub struct EvalArgs {
     /// Config whose manual template to score without training.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Exported or imported prompt to judge as well, on the config's data and backbone.
+    #[arg(long, value_name = "FILE", requires = "config")]
+    pub prompt: Option<PathBuf>,
     #[command(flatten)]
     pub overrides: Overrides,
     /// Split to judge on; the config's eval.splits by default.
@@ -281,13 +287,31 @@ pub struct InspectArgs {
 pub enum ExportFormat {
     /// One file that `ptune predict --prompt` runs from; any template.
     Safetensors,
-    /// A folder that Hugging Face PEFT loads; virtual tokens must all come first.
+    /// A folder that Hugging Face PEFT loads; virtual tokens anywhere.
     Peft,
+    /// The language model itself as a Hugging Face folder, with the virtual tokens as words of its
+    /// vocabulary, for any engine.
+    Model,
+}
+
+/// Kind of PEFT's adapters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PeftTypeArg {
+    /// Vectors that PEFT prepends.
+    PromptTuning,
+    /// The same, with the LSTM or MLP that made them.
+    PTuning,
+    /// Keys and values of a [prefix:…].
+    PrefixTuning,
+    /// Rows of the vocabulary that nothing uses, which stand anywhere.
+    TrainableTokens,
 }
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example: ptune export checkpoints/runs/lama-p36 --format safetensors --out lama-p36.safetensors"
+    after_help = "Examples:\n  ptune export checkpoints/runs/lama-p36 --format safetensors --out lama-p36.safetensors --card\n  \
+    ptune export checkpoints/runs/lama-p36 --format peft --out lama-p36-peft\n  \
+    ptune export checkpoints/runs/lama-p36 --format peft --peft-type trainable-tokens"
 )]
 pub struct ExportArgs {
     /// Run folder.
@@ -295,14 +319,23 @@ pub struct ExportArgs {
     /// Kind of export.
     #[arg(long, value_enum)]
     pub format: ExportFormat,
-    /// File (safetensors) or folder (peft) to write [default: prompt.safetensors or peft in the run folder].
+    /// File (safetensors) or folder (peft, model) to write [default: prompt.safetensors, peft or model in the
+    /// run folder].
     #[arg(long, short, value_name = "PATH")]
     pub out: Option<PathBuf>,
     /// Which checkpoint.
     #[arg(long, value_enum, default_value = "best")]
     pub checkpoint: Which,
-    /// Also write PROMPT-TEXT → token ids and largest logits as JSON, to check another program
-    /// against (peft only).
+    /// Kind of adapter (peft only) [default: what the template asks for: prefix-tuning for a prefix,
+    /// prompt-tuning where all virtual tokens come first, trainable-tokens anywhere else].
+    #[arg(long, value_enum)]
+    pub peft_type: Option<PeftTypeArg>,
+    /// Also write a card beside the file, NAME.md: scores, data, config, licence. A folder always has one,
+    /// README.md.
+    #[arg(long)]
+    pub card: bool,
+    /// Also write token ids and largest logits of some examples as JSON, to check another program
+    /// against (peft and model).
     #[arg(long, value_name = "FILE")]
     pub check: Option<PathBuf>,
     /// Replace what is there.
@@ -310,6 +343,37 @@ pub struct ExportArgs {
     pub force: bool,
     #[command(flatten)]
     pub overrides: Overrides,
+    /// Do not download a missing backbone.
+    #[arg(long)]
+    pub offline: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  ptune import my/adapter --template '[h:8] [x] [z]' --backbone my/gpt2 --out my.safetensors\n  \
+    ptune import my/epoch_9.ckpt --template '[h:3] [z] [h:3] [x] [h:3]' --backbone my/bert --out my.safetensors\n  \
+    ptune import my/prompt_vecs.npy --template '[x] [h:5] [z] .' --backbone my/bert --out my.safetensors"
+)]
+pub struct ImportArgs {
+    /// PEFT's folder (PROMPT_TUNING, P_TUNING, PREFIX_TUNING, TRAINABLE_TOKENS), a checkpoint of
+    /// THUDM/P-tuning's LAMA code, or OptiPrompt's prompt_vecs.npy.
+    #[arg(value_name = "FOLDER|FILE")]
+    pub from: PathBuf,
+    /// Template that the vectors were trained in; a folder that ptune exported as trainable-tokens has it.
+    #[arg(long, value_name = "TEXT")]
+    pub template: Option<String>,
+    /// Backbone that they were trained on: a name, hf:ORGANISATION/MODEL, a folder or a .gguf file.
+    #[arg(long)]
+    pub backbone: String,
+    /// File to write, for `ptune predict --prompt` and `ptune eval --prompt`.
+    #[arg(long, short, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Replace what is there.
+    #[arg(long)]
+    pub force: bool,
+    /// Device: flex, wgpu, vulkan, cuda or tch, or one of several as in cuda:1.
+    #[arg(long, default_value = "flex")]
+    pub device: String,
     /// Do not download a missing backbone.
     #[arg(long)]
     pub offline: bool,

@@ -3,6 +3,7 @@
 use anyhow::bail;
 use trainer::ensemble::ensemble;
 use trainer::evaluate::{Evaluation, evaluate};
+use trainer::export::PromptFile;
 use trainer::settings::{self, Split};
 use trainer::task::Task;
 
@@ -23,7 +24,20 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<Outcome> {
             let open = open::run(run, &overrides, args.checkpoint, fetching)?;
             (Task::load(open.settings, open.backbone)?, Some(open.prompt))
         }
-        (None, Some(config)) => (open::task(settings::load(config, &overrides)?, fetching)?, None),
+        (None, Some(config)) => {
+            let file = args.prompt.as_deref();
+            file.map_or(Ok(()), |file| open::check_file("--prompt", file))?;
+            let export = file.map(PromptFile::load).transpose()?;
+            let task = open::task(settings::load(config, &overrides)?, fetching)?;
+            let prompt = export.zip(file).map(|(export, file)| export.prompt(&task.backbone, file));
+            let mut prompt = prompt.transpose()?;
+            // A prompt of another program knows no labels; the config's are asked for.
+            let bare = prompt.as_mut().filter(|prompt| prompt.verbalizer.labels().is_none());
+            if let Some(prompt) = bare {
+                prompt.verbalizer = task.verbalizer(&prompt.template)?;
+            }
+            (task, prompt)
+        }
         (None, None) => bail!("a run folder or --config is needed"),
     };
     let splits: Vec<Split> = match args.split {

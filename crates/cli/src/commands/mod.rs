@@ -9,6 +9,7 @@ mod estimate;
 mod eval;
 mod export;
 mod fetch;
+mod import;
 mod inspect;
 mod open;
 mod predict;
@@ -36,6 +37,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Predict(args) => predict::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Import(args) => import::run(&args),
         Command::Fetch(args) => fetch::run(&args),
         Command::Backbones(args) => backbones::run(&args),
         Command::Doctor => doctor::run(),

@@ -164,6 +164,8 @@ pub struct OpenRun {
     pub backbone: Backbone,
     /// The prompt.
     pub prompt: Prompt,
+    /// What it was made from.
+    pub checkpoint: Checkpoint,
 }
 
 /// Sections and keys that the checkpoints of a run have settled.
@@ -241,7 +243,7 @@ pub fn run(
     let backbone = settings_backbone(&settings, fetching)?;
     let prompt = Prompt::from_checkpoint(&checkpoint, &file, &backbone)
         .with_context(|| format!("{}", file.display()))?;
-    Ok(OpenRun { run, settings, backbone, prompt })
+    Ok(OpenRun { run, settings, backbone, prompt, checkpoint })
 }
 
 /// Refuses a file that is not there before anything is fetched for it.

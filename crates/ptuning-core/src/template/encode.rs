@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::bind::{Piece, TextPart, VirtualToken, number_virtual_tokens, pieces};
-use super::encoded::{Encoded, Part, Shortened, Slot, TextSpan};
+use super::encoded::{Encoded, Part, Shortened, Slot, Stretch, TextSpan};
 use super::error::{BindError, EncodeError};
 use super::segments::{Shorten, Template};
 use crate::language_model::{Objective, SpecialTokens, Tokenize};
@@ -96,6 +96,31 @@ impl BoundTemplate {
             .flatten()
             .map(|index| index as u32)
             .collect()
+    }
+
+    /// What a sequence of the template consists of, in order, for programs that make it themselves.
+    ///
+    /// A text is one tokenizer's input, white space as [`encode`](Self::encode) has it.
+    pub fn stretches(&self, tokenizer: &dyn Tokenize) -> Vec<Stretch> {
+        let mut stretches = vec![Stretch::Ids(self.special.prefix.clone())];
+        for (number, piece) in self.pieces.iter().enumerate() {
+            match piece {
+                Piece::Virtual(range) => stretches.push(Stretch::Virtual(range.clone())),
+                Piece::Answer if self.objective == Objective::Masked => {
+                    stretches.push(Stretch::Ids(self.special.mask.into_iter().collect()));
+                }
+                Piece::Answer => {}
+                Piece::Text(parts) => {
+                    let space = number == 0 && tokenizer.opens_with_space();
+                    stretches.push(Stretch::Text(outlined(parts, space)));
+                }
+            }
+        }
+        if self.objective == Objective::Masked {
+            stretches.push(Stretch::Ids(self.special.suffix.clone()));
+        }
+        stretches.retain(|stretch| !matches!(stretch, Stretch::Ids(ids) if ids.is_empty()));
+        stretches
     }
 
     /// An answer word as it stands in running text: with a space in front where the template has one.
@@ -246,6 +271,19 @@ impl BoundTemplate {
         let texts = self.inputs().map(|(name, _)| (name, "")).collect();
         self.assemble(&texts, tokenizer).ids.len()
     }
+}
+
+/// Neighbouring anchors and inputs as one text, with `{field}` for an input and braces doubled.
+fn outlined(parts: &[TextPart], space: bool) -> String {
+    let text: String = parts
+        .iter()
+        .map(|part| match part {
+            TextPart::Anchor(words) => words.replace('{', "{{").replace('}', "}}"),
+            TextPart::Input(name, _) => format!("{{{name}}}"),
+        })
+        .collect();
+    let space = space && !text.starts_with(char::is_whitespace);
+    format!("{}{}", if space { " " } else { "" }, text.trim_end())
 }
 
 /// Tokenizes neighbouring anchors and inputs together and notes which tokens came from which.

@@ -40,6 +40,17 @@ pub struct Shortened {
     pub dropped: usize,
 }
 
+/// A part of the sequences that a template makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stretch {
+    /// Tokens that are the same in every sequence: what opens and closes it, and the mask.
+    Ids(Vec<u32>),
+    /// Virtual tokens, by their indices.
+    Virtual(Range<usize>),
+    /// Text, with `{field}` for an input and braces of its own doubled.
+    Text(String),
+}
+
 /// One example, encoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Encoded {

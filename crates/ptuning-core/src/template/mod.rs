@@ -24,6 +24,6 @@ mod spell;
 
 pub use bind::VirtualToken;
 pub use encode::{BoundTemplate, Fields};
-pub use encoded::{Encoded, Part, Row, Shortened, Slot, TextSpan};
+pub use encoded::{Encoded, Part, Row, Shortened, Slot, Stretch, TextSpan};
 pub use error::{BindError, EncodeError, TemplateError, TemplateErrorKind};
 pub use segments::{Count, Segment, SegmentKind, Shorten, Template};

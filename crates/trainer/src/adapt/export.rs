@@ -1,9 +1,11 @@
 //! A language model as a Hugging Face folder.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use backbone::Trainable;
 use backbone::source::hex;
+use burn::tensor::TensorData;
 use ptuning_core::language_model::Tokenize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -33,6 +35,25 @@ pub struct ModelCard {
 /// # Errors
 /// A folder that cannot be written.
 pub fn export_model(folder: &Path, model: &Trainable, card: &ModelCard) -> Result<(), Error> {
+    let tokenizer = model.tokenizer.to_json().map_err(|error| Error::Tokenizer {
+        path: folder.join("tokenizer.json"),
+        source: Box::new(error),
+    })?;
+    let tensors = model.parameters.snapshot().into_data();
+    write_model(folder, model, &tensors, tokenizer, card.text())
+}
+
+/// As [`export_model`], with weights, a tokenizer and a card that need not be the model's own.
+///
+/// # Errors
+/// A folder that cannot be written.
+pub(crate) fn write_model(
+    folder: &Path,
+    model: &Trainable,
+    tensors: &BTreeMap<String, TensorData>,
+    tokenizer: String,
+    readme: String,
+) -> Result<(), Error> {
     std::fs::create_dir_all(folder).map_err(Error::io(folder, "created"))?;
     let write = |name: &str, text: String| atomically(&folder.join(name), text.as_bytes());
     let mut config = model.config.clone();
@@ -43,10 +64,6 @@ pub fn export_model(folder: &Path, model: &Trainable, card: &ModelCard) -> Resul
         }
     }
     write("config.json", pretty(&config))?;
-    let tokenizer = model.tokenizer.to_json().map_err(|error| Error::Tokenizer {
-        path: folder.join("tokenizer.json"),
-        source: Box::new(error),
-    })?;
     write("tokenizer.json", tokenizer)?;
     let special = model.tokenizer.special();
     let mut names = Map::new();
@@ -57,17 +74,16 @@ pub fn export_model(folder: &Path, model: &Trainable, card: &ModelCard) -> Resul
         }
     }
     write("tokenizer_config.json", pretty(&names))?;
-    write("README.md", card.text())?;
-    let tensors = model.parameters.snapshot().into_data();
-    // A backbone is told from others by its header, where an adapted one has the names and shapes of the
-    // one it started from: so the numbers' hash stands there too.
+    write("README.md", readme)?;
+    // A backbone is told from others by its header, where this one has the names and shapes of the one it
+    // started from: so the numbers' hash stands there too.
     let mut hash = Sha256::new();
     tensors.values().for_each(|data| hash.update(data.as_bytes()));
     let hash = hex(&hash.finalize());
     // transformers refuses a file that does not say whose layout it has.
     let metadata = [("format", "pt".to_owned()), ("weights_sha256", hash)];
     let metadata = metadata.map(|(key, value)| (key.to_owned(), value)).into();
-    Ok(write_tensors(&folder.join("model.safetensors"), &tensors, metadata)?)
+    Ok(write_tensors(&folder.join("model.safetensors"), tensors, metadata)?)
 }
 
 fn pretty(object: &Map<String, Value>) -> String {

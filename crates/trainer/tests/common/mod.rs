@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use tempfile::TempDir;
+use trainer::Interrupter;
+use trainer::progress::{Event, Observer};
 use trainer::run_dir::{Job, RunDir, RunInfo};
 use trainer::settings::{self, Settings};
 use trainer::task::Task;
@@ -67,4 +69,17 @@ pub fn run_dir(task: &Task) -> RunDir {
         started_unix: 0,
     };
     RunDir::create(&task.settings, &info, false).unwrap()
+}
+
+/// Stops a run after so many steps.
+pub struct StopAfter(pub usize, pub Interrupter);
+
+impl Observer for StopAfter {
+    fn on(&mut self, event: &Event<'_>) {
+        if let Event::Step { position, .. } = event
+            && position.step == self.0
+        {
+            self.1.stop(Some("test"));
+        }
+    }
 }
