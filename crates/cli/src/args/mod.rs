@@ -1,6 +1,7 @@
 //! The command line.
 
 mod answers;
+mod config;
 mod measure;
 mod search;
 
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use answers::AnswersArgs;
+pub use config::ConfigArgs;
 pub use measure::{BenchArgs, DtypeArg, EncoderArg, EstimateArgs, ShapeArgs, Without};
 pub use search::{LimitArgs, MethodArg, SearchArgs, SensitivityArgs};
 
@@ -43,6 +45,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Write a trained prompt to a file or folder that needs no encoder.
     Export(ExportArgs),
+    /// Tell what the keys of a config are: description, values, default, example.
+    Config(ConfigArgs),
     /// Download a backbone: a pinned one, or any of a Hugging Face hub that ptune reads.
     Fetch(FetchArgs),
     /// List the backbones that are here, and what of them can be used.

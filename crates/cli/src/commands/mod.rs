@@ -3,6 +3,7 @@
 mod adapt;
 mod backbones;
 mod bench;
+mod config;
 mod doctor;
 mod estimate;
 mod eval;
@@ -31,6 +32,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Predict(args) => predict::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Config(args) => config::run(&args),
         Command::Fetch(args) => fetch::run(&args),
         Command::Backbones(args) => backbones::run(&args),
         Command::Doctor => doctor::run(),

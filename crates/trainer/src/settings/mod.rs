@@ -15,13 +15,16 @@ mod answers;
 mod backbone;
 mod data;
 mod document;
+mod documentation;
 mod error;
 mod lm;
 mod nearest;
 mod paths;
 mod reader;
 mod resolve;
+mod schema;
 mod sections;
+mod shape;
 mod spans;
 mod verbalizer;
 mod verbalizer_kind;
@@ -31,12 +34,15 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 pub use adapt::{AdaptSettings, ScoreSettings, StartSettings, TextSettings};
+pub use documentation::{Documented, documentation, near_key, section_text};
 pub use error::{Fault, Place, Problem, SettingsError};
 pub use lm::{LmParts, LmSettings};
 pub(crate) use nearest::nearest;
 pub(crate) use paths::folder_of;
 pub use reader::neighbour;
+pub use schema::schema;
 pub use sections::*;
+pub use shape::Shape;
 pub use spans::{SENTENCE, SPAN, SpanSettings};
 pub use verbalizer::{Calibration, Labels, VerbalizerSettings};
 pub use verbalizer_kind::{Knowledge, VerbalizerKind};
@@ -146,12 +152,12 @@ pub fn adapt_from_toml_str(
 
 /// Every key there is, as `key` or `section.key`.
 pub fn keys() -> Vec<&'static str> {
-    resolve::keys()
+    resolve::keys().into_iter().map(|(key, _)| key).collect()
 }
 
 /// Every key of a run that trains a language model on a text.
 pub fn adapt_keys() -> Vec<&'static str> {
-    adapt::keys()
+    adapt::keys().into_iter().map(|(key, _)| key).collect()
 }
 
 impl Settings {

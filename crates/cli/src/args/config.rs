@@ -1,0 +1,22 @@
+//! Arguments of the commands about configs.
+
+use clap::Args;
+
+use super::Format;
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  ptune config\n  ptune config train.lr\n  ptune config verbalizer\n  \
+    ptune config --schema > ptune.schema.json\n\n\
+    An editor that knows TOML takes the schema by a first line `#:schema ptune.schema.json` in a config."
+)]
+pub struct ConfigArgs {
+    /// Key, as in train.lr, or section, as in train; without one, all keys are listed.
+    pub key: Option<String>,
+    /// How to print them.
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: Format,
+    /// Print a JSON schema of configs, for editors.
+    #[arg(long, conflicts_with_all = ["key", "format"])]
+    pub schema: bool,
+}
