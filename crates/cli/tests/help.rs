@@ -4,7 +4,7 @@ mod common;
 
 use common::{Folder, commands_in_help};
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "train",
     "resume",
     "adapt",
@@ -14,6 +14,7 @@ const COMMANDS: [&str; 15] = [
     "predict",
     "inspect",
     "export",
+    "ls",
     "config",
     "fetch",
     "backbones",

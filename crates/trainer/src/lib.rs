@@ -23,6 +23,7 @@ pub mod progress;
 pub mod prompt;
 pub mod prompt_error;
 pub mod run_dir;
+pub mod runs;
 pub mod schedule;
 pub mod search;
 pub mod sensitivity;

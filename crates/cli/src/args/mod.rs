@@ -3,6 +3,7 @@
 mod answers;
 mod config;
 mod measure;
+mod runs;
 mod search;
 
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use answers::AnswersArgs;
 pub use config::ConfigArgs;
 pub use measure::{BenchArgs, DtypeArg, EncoderArg, EstimateArgs, ShapeArgs, Without};
+pub use runs::LsArgs;
 pub use search::{LimitArgs, MethodArg, SearchArgs, SensitivityArgs};
 
 /// P-tuning workbench: train, judge, explain and ship continuous prompts of frozen language models.
@@ -45,6 +47,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Write a trained prompt to a file or folder that needs no encoder.
     Export(ExportArgs),
+    /// List runs: how far each has come, its scores, when it began.
+    Ls(LsArgs),
     /// Tell what the keys of a config are: description, values, default, example.
     Config(ConfigArgs),
     /// Download a backbone: a pinned one, or any of a Hugging Face hub that ptune reads.

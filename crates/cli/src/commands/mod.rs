@@ -10,6 +10,7 @@ mod eval;
 mod export;
 mod fetch;
 mod inspect;
+mod ls;
 mod open;
 mod predict;
 mod search;
@@ -32,6 +33,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Predict(args) => predict::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Ls(args) => ls::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Fetch(args) => fetch::run(&args),
         Command::Backbones(args) => backbones::run(&args),

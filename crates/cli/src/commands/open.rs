@@ -13,6 +13,7 @@ use ptuning_core::template::Template;
 use trainer::checkpoint::Checkpoint;
 use trainer::prompt::Prompt;
 use trainer::run_dir::{Job, RunDir};
+use trainer::runs::TASKS;
 use trainer::settings::{Settings, Split, neighbour};
 use trainer::task::{Task, backbone_options};
 
@@ -213,7 +214,7 @@ pub fn run(
         )),
         Job::Together => Some((
             "this run trained several tasks together",
-            format!("each has a run of its own in {}", path.join(super::together::TASKS).display()),
+            format!("each has a run of its own in {}", path.join(TASKS).display()),
         )),
         Job::Search => Some((
             "this run searched for a prompt and trained none",

@@ -13,6 +13,7 @@ use trainer::checkpoint::Checkpoint;
 use trainer::evaluate::{self, evaluate};
 use trainer::export::export_safetensors;
 use trainer::run_dir::{Job, RunDir, RunInfo};
+use trainer::runs::{TASKS, task_folders};
 use trainer::settings::{self, Settings};
 use trainer::task::Task;
 use trainer::train_loop::TogetherLoop;
@@ -61,7 +62,7 @@ pub fn train(args: &TrainArgs) -> anyhow::Result<Outcome> {
 pub fn resume(args: &ResumeArgs, run: &RunDir) -> anyhow::Result<Outcome> {
     let overrides = args.overrides.all();
     let settings = |path: PathBuf| RunDir::open(&path)?.settings(&overrides);
-    let all = folders(run)?.into_iter().map(settings).collect::<Result<Vec<Settings>, _>>()?;
+    let all = task_folders(run)?.into_iter().map(settings).collect::<Result<Vec<Settings>, _>>()?;
     open::check_overrides(&overrides, &open::SETTLED)?;
     open::check_last(run)?;
     let checkpoint = Checkpoint::load(&run.last())?;
@@ -88,9 +89,6 @@ pub fn resume(args: &ResumeArgs, run: &RunDir) -> anyhow::Result<Outcome> {
     go(&tasks, &mut training, run, &interrupt, args.quiet)
 }
 
-/// Folder of the tasks' own runs.
-pub const TASKS: &str = "tasks";
-
 /// The config of a run of several tasks: their names, the first of which says how all are trained.
 fn overview(tasks: &[Task]) -> String {
     let name = |task: &Task| format!("{:?}", task.settings.name);
@@ -99,21 +97,6 @@ fn overview(tasks: &[Task]) -> String {
         "# Each has its config in tasks/NAME; the first says how all are trained.\ntasks = [{}]\n",
         names.join(", ")
     )
-}
-
-/// Run folders of the tasks, in their order.
-fn folders(run: &RunDir) -> anyhow::Result<Vec<PathBuf>> {
-    let file = run.path().join("config.toml");
-    let text = std::fs::read_to_string(&file).with_context(|| format!("{}", file.display()))?;
-    let table: toml::Table = text.parse().with_context(|| format!("{}", file.display()))?;
-    let names = table.get("tasks").and_then(|names| names.as_array());
-    let names: Option<Vec<&str>> =
-        names.and_then(|names| names.iter().map(|n| n.as_str()).collect());
-    let names = names.filter(|names| !names.is_empty()).ok_or_else(|| Hinted {
-        message: format!("{}: expected tasks = [names], found none", file.display()),
-        hint: "`ptune train --force` with the tasks' configs starts the run again".to_owned(),
-    })?;
-    Ok(names.into_iter().map(|name| run.path().join(TASKS).join(name)).collect())
 }
 
 fn of_task(task: &Task) -> anyhow::Result<RunDir> {

@@ -17,6 +17,7 @@ use ptuning_core::language_model::{LanguageModel, Layout};
 use ptuning_core::objective::{Scores, cross_entropy, ranks};
 
 pub use checkpoint::AdaptCheckpoint;
+pub(crate) use checkpoint::KEY;
 pub use export::{ModelCard, export_model};
 pub use text::{Asked, Part, Text};
 
