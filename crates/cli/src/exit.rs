@@ -46,7 +46,7 @@ pub fn report(result: anyhow::Result<Outcome>) -> ExitCode {
 }
 
 /// The chain of causes, each told once, then the hints that they carry.
-fn describe(error: &anyhow::Error) -> String {
+pub fn describe(error: &anyhow::Error) -> String {
     let mut told: Vec<String> = Vec::new();
     let mut hints: Vec<String> = Vec::new();
     for cause in error.chain() {
@@ -80,7 +80,10 @@ fn split_hints(text: &str) -> (String, Vec<String>) {
     let is_hint = |line: &&str| line.trim_start().starts_with("hint: ");
     let end = lines.iter().rposition(|line| !is_hint(line)).map_or(0, |last| last + 1);
     let (message, hints) = lines.split_at(end);
-    if message.iter().any(is_hint) {
+    let several = message.first().is_some_and(|line| {
+        line.ends_with(" problems") || line.ends_with(" problems in the settings")
+    });
+    if several || message.iter().any(is_hint) {
         return (text.to_owned(), Vec::new());
     }
     (message.join("\n"), hints.iter().map(|hint| hint.trim_start().to_owned()).collect())
@@ -120,6 +123,8 @@ mod tests {
     #[test]
     fn hints_of_several_problems_stay_with_their_problems() {
         let text = "2 problems\nfirst\n  hint: one\nsecond\n  hint: two";
+        assert_eq!(describe(&anyhow!(text)), text);
+        let text = "2 problems\nfirst\nsecond\n  hint: two";
         assert_eq!(describe(&anyhow!(text)), text);
     }
 }

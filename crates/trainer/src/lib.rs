@@ -32,6 +32,7 @@ pub mod strategy;
 pub mod tagging;
 pub mod task;
 pub mod train_loop;
+pub mod validate;
 pub mod verbalize;
 
 pub use burn_train::Interrupter;

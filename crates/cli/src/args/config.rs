@@ -1,8 +1,10 @@
 //! Arguments of the commands about configs.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
-use super::Format;
+use super::{Format, Overrides};
 
 #[derive(Debug, Args)]
 #[command(
@@ -19,4 +21,17 @@ pub struct ConfigArgs {
     /// Print a JSON schema of configs, for editors.
     #[arg(long, conflicts_with_all = ["key", "format"])]
     pub schema: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  ptune validate configs/lama.toml\n  \
+    ptune validate configs/lama.toml configs/sentiment.toml --set train.batch_size=32\n\n\
+    Everything that is wrong is told at once, each with its place, and the exit code is then 2. Nothing is \
+    written, not even a missing backbone is downloaded.")]
+pub struct ValidateArgs {
+    /// Config files, of `ptune train` or of `ptune adapt`.
+    #[arg(value_name = "CONFIG", required = true)]
+    pub config: Vec<PathBuf>,
+    #[command(flatten)]
+    pub overrides: Overrides,
 }

@@ -17,6 +17,7 @@ mod search;
 mod sensitivity;
 mod together;
 mod train;
+mod validate;
 
 use crate::args::{Cli, Command};
 use crate::exit::Outcome;
@@ -34,6 +35,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Inspect(args) => inspect::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Ls(args) => ls::run(&args),
+        Command::Validate(args) => validate::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Fetch(args) => fetch::run(&args),
         Command::Backbones(args) => backbones::run(&args),

@@ -9,7 +9,6 @@ use backbone::device::Device;
 use backbone::source::fetch::hub::{self, Hub, HubError, HubModel};
 use backbone::source::fetch::{self, FetchEvent, Located, Missing};
 use backbone::{Backbone, DeviceSpec, Options, registry};
-use ptuning_core::template::Template;
 use trainer::checkpoint::Checkpoint;
 use trainer::prompt::Prompt;
 use trainer::run_dir::{Job, RunDir};
@@ -262,20 +261,6 @@ pub fn check_file(flag: &str, file: &Path) -> anyhow::Result<()> {
 
 /// Data and backbone of some settings.
 pub fn task(settings: Settings, fetching: Fetching<'_>) -> anyhow::Result<Task> {
-    check_templates(&settings)?;
     let backbone = settings_backbone(&settings, fetching)?;
     Ok(Task::load(settings, backbone)?)
-}
-
-/// What can be seen to be wrong without a backbone should not wait for a download.
-pub fn check_templates(settings: &Settings) -> Result<(), trainer::Error> {
-    parse("template.text", &settings.template.text)?;
-    settings.eval.manual.as_ref().map_or(Ok(()), |manual| parse("eval.manual", manual))
-}
-
-fn parse(setting: &'static str, text: &str) -> Result<(), trainer::Error> {
-    let parsed = Template::parse(text);
-    parsed
-        .map(|_| ())
-        .map_err(|source| trainer::Error::Template { setting, source: Box::new(source) })
 }

@@ -14,7 +14,7 @@ use trainer::evaluate::{self, evaluate};
 use trainer::export::export_safetensors;
 use trainer::run_dir::{Job, RunDir, RunInfo};
 use trainer::runs::{TASKS, task_folders};
-use trainer::settings::{self, Settings};
+use trainer::settings::{self, Settings, SettingsError};
 use trainer::task::Task;
 use trainer::train_loop::TogetherLoop;
 
@@ -29,8 +29,16 @@ use crate::{shell, tables};
 /// A new run of several tasks.
 pub fn train(args: &TrainArgs) -> anyhow::Result<Outcome> {
     let overrides = args.run.overrides.all();
-    let load = |config: &PathBuf| settings::load(config, &overrides);
-    let mut all = args.config.iter().map(load).collect::<Result<Vec<Settings>, _>>()?;
+    let (mut all, mut problems) = (Vec::new(), Vec::new());
+    for config in &args.config {
+        match settings::load(config, &overrides) {
+            Ok(settings) => all.push(settings),
+            Err(error) => problems.extend(error.problems),
+        }
+    }
+    if !problems.is_empty() {
+        return Err(SettingsError { problems }.into());
+    }
     check(&args.config, &all)?;
     let names: Vec<&str> = all.iter().map(|settings| settings.name.as_str()).collect();
     let name = args.run.name.clone().unwrap_or_else(|| names.join("_"));
@@ -149,9 +157,6 @@ fn tasks(
 ) -> anyhow::Result<Option<Vec<Task>>> {
     let fetching = Fetching { offline, quiet, interrupt: Some(interrupt) };
     let load = || {
-        for settings in &all {
-            open::check_templates(settings)?;
-        }
         let backbone = Arc::new(open::settings_backbone(&all[0], fetching)?);
         let task = |settings| Ok(Task::load(settings, backbone.clone())?);
         all.into_iter().map(task).collect()
