@@ -1,4 +1,4 @@
-//! `ptune config`: what is told of keys.
+//! `ptune config` and `ptune init`: what is told of keys, and configs to begin with.
 
 mod common;
 
@@ -118,4 +118,122 @@ fn keys_that_are_none_are_refused_with_the_nearest() {
     error: invalid value 'yaml' for '--format <FORMAT>'
       [possible values: table, json]
     ");
+}
+
+#[test]
+fn starters_are_listed_and_written_once() {
+    let _stable = stable();
+    let folder = Folder::new();
+    assert_snapshot!(folder.run("init"), @"
+    exit 0
+    --- stdout
+    facts      One word that completes a statement: facts, as in LAMA
+    labels     A text that has one of a few labels
+    pair       Two texts, and a label of how they go together
+    entities   Sentences, and what is named in them
+    adapt      A text that a language model itself learns from
+    --- stderr
+    ");
+    assert_snapshot!(folder.run("init facts"), @"
+    exit 0
+    --- stdout
+    ptune.toml
+    --- stderr
+
+    next: say in it where your data is, then
+      ptune validate ptune.toml
+    ");
+    let written = folder.text("ptune.toml");
+    assert!(written.contains("ptune train --config ptune.toml"), "{written}");
+    assert_eq!(folder.run("init facts --out -").stdout, written);
+    let lines = ["labels", "facts --out data", "fact"];
+    assert_snapshot!(refused(&folder, "init", &lines), @"
+    $ labels
+    error: ptune.toml: a file is there already; it is not overwritten
+    hint: --out FILE writes beside it, --force replaces it
+
+    $ facts --out data
+    error: data: a folder is there already; it is not overwritten
+    hint: --out FILE names a file
+
+    $ fact
+    error: invalid value 'fact' for '[KIND]'
+      [possible values: facts, labels, pair, entities, adapt]
+
+      tip: a similar value exists: 'facts'
+    ");
+    assert_eq!(folder.text("ptune.toml"), written);
+    assert_eq!(folder.run("init labels --out no/where.toml").stdout, "no/where.toml\n");
+    let forced = folder.run("init labels --force --out ptune.toml");
+    assert_eq!(forced.code, Some(0), "{forced}");
+    assert!(folder.text("ptune.toml").contains("[verbalizer]"));
+}
+
+/// Words of the tiny T5 for the labels of a starter, and rows of its data.
+const STARTERS: [(&str, &str, &[&str]); 4] = [
+    (
+        "facts",
+        "",
+        &[
+            r#"{"subject": "France", "object": "Paris"}"#,
+            r#"{"subject": "Italy", "object": "Rome"}"#,
+        ],
+    ),
+    (
+        "labels",
+        "--set 'verbalizer.labels={ positive = \"Rome\", negative = \"Oslo\" }'",
+        &[
+            r#"{"text": "the capital", "label": "positive"}"#,
+            r#"{"text": "in", "label": "negative"}"#,
+        ],
+    ),
+    (
+        "pair",
+        "--set 'verbalizer.labels={ entailment = \"Rome\", contradiction = \"Oslo\", neutral = \"Paris\" }'",
+        &[
+            r#"{"premise": "the capital", "hypothesis": "rome", "label": "entailment"}"#,
+            r#"{"premise": "italy", "hypothesis": "in", "label": "neutral"}"#,
+        ],
+    ),
+    (
+        "entities",
+        "--set 'verbalizer.labels={ person = \"Rome\", location = \"Oslo\", none = \"Paris\" }'",
+        &[
+            r#"{"tokens": ["paris", "is", "in", "france"], "entities": ["B-person", "O", "O", "B-location"]}"#,
+            r#"{"tokens": ["the", "capital"], "entities": []}"#,
+        ],
+    ),
+];
+
+/// Beside its data, with a tiny backbone in the place of the one that it names, of no fixed length, and words of its
+/// vocabulary.
+#[test]
+fn every_starter_is_valid_once_its_data_is_there() {
+    for (kind, words, rows) in STARTERS {
+        let folder = Folder::new();
+        folder.copy_model("tiny_t5", "tiny_t5");
+        for split in ["train", "dev", "test"] {
+            folder.write(&format!("data/{split}.jsonl"), rows.join("\n"));
+        }
+        assert_eq!(folder.run(&format!("init {kind}")).code, Some(0), "{kind}");
+        let before = folder.tree();
+        let line = format!("validate ptune.toml --set backbone.source=tiny_t5 {words}");
+        let ran = folder.run(&line);
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{kind}: {ran}");
+        assert!(ran.stdout.contains("one batch of"), "{ran}");
+        assert!(folder.tree() == before, "{kind}: wrote something");
+    }
+}
+
+#[test]
+fn the_starter_of_adaptations_is_valid_once_its_text_is_there() {
+    let folder = Folder::new();
+    folder.copy_model("tiny_bert", "tiny_bert");
+    folder.write("text.txt", "the capital of italy is rome .\n".repeat(12));
+    assert_eq!(folder.run("init adapt").code, Some(0));
+    let before = folder.tree();
+    let line = "validate ptune.toml --set backbone.source=tiny_bert --set text.dev=4";
+    let ran = folder.run(line);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{ran}");
+    assert!(folder.tree() == before);
 }

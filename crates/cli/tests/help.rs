@@ -4,7 +4,7 @@ mod common;
 
 use common::{Folder, commands_in_help};
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 18] = [
     "train",
     "resume",
     "adapt",
@@ -15,6 +15,7 @@ const COMMANDS: [&str; 17] = [
     "inspect",
     "export",
     "ls",
+    "init",
     "validate",
     "config",
     "fetch",

@@ -2,9 +2,38 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::{Format, Overrides};
+
+/// What a config to begin with is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StarterArg {
+    /// One word that completes a statement: facts, as in LAMA.
+    Facts,
+    /// A text that has one of a few labels.
+    Labels,
+    /// Two texts, and a label of how they go together.
+    Pair,
+    /// Sentences, and what is named in them.
+    Entities,
+    /// A text that a language model itself learns from.
+    Adapt,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  ptune init\n  ptune init labels\n  ptune init facts --out -")]
+pub struct InitArgs {
+    /// What the config is for; without one, lists what there is.
+    #[arg(value_enum)]
+    pub kind: Option<StarterArg>,
+    /// File to write; `-` is stdout.
+    #[arg(long, short, value_name = "FILE", default_value = "ptune.toml")]
+    pub out: PathBuf,
+    /// Replace a file that is there.
+    #[arg(long)]
+    pub force: bool,
+}
 
 #[derive(Debug, Args)]
 #[command(

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use answers::AnswersArgs;
-pub use config::{ConfigArgs, ValidateArgs};
+pub use config::{ConfigArgs, InitArgs, StarterArg, ValidateArgs};
 pub use measure::{BenchArgs, DtypeArg, EncoderArg, EstimateArgs, ShapeArgs, Without};
 pub use runs::LsArgs;
 pub use search::{LimitArgs, MethodArg, SearchArgs, SensitivityArgs};
@@ -49,6 +49,8 @@ pub enum Command {
     Export(ExportArgs),
     /// List runs: how far each has come, its scores, when it began.
     Ls(LsArgs),
+    /// Write a commented config to begin with.
+    Init(InitArgs),
     /// Tell everything that is wrong with configs, and try one batch; writes nothing.
     Validate(ValidateArgs),
     /// Tell what the keys of a config are: description, values, default, example.

@@ -1,6 +1,6 @@
 //! `ptune export`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ptuning_core::template::Encoded;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use trainer::predict::logits;
 use trainer::settings::Split;
 use trainer::tagging::examples;
 
-use super::open::{self, Fetching, OpenRun};
+use super::open::{self, Fetching, OpenRun, make_parent};
 use crate::args::{ExportArgs, ExportFormat};
 use crate::exit::{Hinted, Outcome};
 
@@ -61,15 +61,6 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<Outcome> {
 fn refuse_existing(out: &Path, replace: bool) -> anyhow::Result<()> {
     if out.exists() && !replace {
         return Err(trainer::Error::FileExists { path: out.to_owned() }.into());
-    }
-    Ok(())
-}
-
-fn make_parent(path: &Path) -> anyhow::Result<()> {
-    use anyhow::Context;
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("{}: cannot be created", PathBuf::from(folder).display()))?;
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ mod estimate;
 mod eval;
 mod export;
 mod fetch;
+mod init;
 mod inspect;
 mod ls;
 mod open;
@@ -35,6 +36,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Inspect(args) => inspect::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Ls(args) => ls::run(&args),
+        Command::Init(args) => init::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Fetch(args) => fetch::run(&args),

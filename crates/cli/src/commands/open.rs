@@ -264,3 +264,12 @@ pub fn task(settings: Settings, fetching: Fetching<'_>) -> anyhow::Result<Task> 
     let backbone = settings_backbone(&settings, fetching)?;
     Ok(Task::load(settings, backbone)?)
 }
+
+/// Makes the folder that a file is to be written in.
+pub fn make_parent(path: &Path) -> anyhow::Result<()> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("{}: cannot be created", folder.display()))?;
+    }
+    Ok(())
+}
