@@ -5,6 +5,7 @@ mod config;
 mod measure;
 mod runs;
 mod search;
+mod shells;
 
 use std::path::PathBuf;
 
@@ -15,6 +16,7 @@ pub use config::{ConfigArgs, InitArgs, StarterArg, ValidateArgs};
 pub use measure::{BenchArgs, DtypeArg, EncoderArg, EstimateArgs, ShapeArgs, Without};
 pub use runs::LsArgs;
 pub use search::{LimitArgs, MethodArg, SearchArgs, SensitivityArgs};
+pub use shells::{CompletionsArgs, DoctorArgs, ManArgs};
 
 /// P-tuning workbench: train, judge, explain and ship continuous prompts of frozen language models.
 #[derive(Debug, Parser)]
@@ -60,11 +62,15 @@ pub enum Command {
     /// List the backbones that are here, and what of them can be used.
     Backbones(BackbonesArgs),
     /// List devices, backbones and folders, and what is wrong with them.
-    Doctor,
+    Doctor(DoctorArgs),
     /// Time training and evaluation steps of a given shape on a backbone.
     Bench(BenchArgs),
     /// Tell a step's memory, or what becomes of a backbone's tensors, from headers alone.
     Estimate(EstimateArgs),
+    /// Print what completes commands in a shell.
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write those of all commands.
+    Man(ManArgs),
 }
 
 /// Settings that several commands take.

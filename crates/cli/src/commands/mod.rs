@@ -3,6 +3,7 @@
 mod adapt;
 mod backbones;
 mod bench;
+mod completions;
 mod config;
 mod doctor;
 mod estimate;
@@ -12,6 +13,7 @@ mod fetch;
 mod init;
 mod inspect;
 mod ls;
+mod man;
 mod open;
 mod predict;
 mod search;
@@ -41,8 +43,10 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Config(args) => config::run(&args),
         Command::Fetch(args) => fetch::run(&args),
         Command::Backbones(args) => backbones::run(&args),
-        Command::Doctor => doctor::run(),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Estimate(args) => estimate::run(&args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
     }
 }
