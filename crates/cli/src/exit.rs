@@ -3,6 +3,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use crate::console;
+
 /// Why a command ended without an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -34,15 +36,28 @@ impl std::error::Error for Hinted {}
 /// Prints an error and turns the result into an exit code.
 pub fn report(result: anyhow::Result<Outcome>) -> ExitCode {
     match result {
-        Ok(Outcome::Done) => ExitCode::SUCCESS,
-        Ok(Outcome::BelowThreshold) => ExitCode::from(1),
-        Ok(Outcome::Interrupted) => ExitCode::from(130),
-        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Ok(outcome) => done(outcome),
+        Err(error) if is_closed_pipe(&error) => done(Outcome::Done),
         Err(error) => {
-            eprintln!("error: {}", describe(&error));
+            let text = describe(&error);
+            if console::is_json() {
+                console::event("error", [("text", text.into()), ("exit_code", 2.into())]);
+            } else {
+                console::error(&text);
+            }
             ExitCode::from(2)
         }
     }
+}
+
+fn done(outcome: Outcome) -> ExitCode {
+    let code: u8 = match outcome {
+        Outcome::Done => 0,
+        Outcome::BelowThreshold => 1,
+        Outcome::Interrupted => 130,
+    };
+    console::event("done", [("exit_code", code.into())]);
+    ExitCode::from(code)
 }
 
 /// The chain of causes, each told once, then the hints that they carry.

@@ -22,7 +22,9 @@ pub enum StarterArg {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  ptune init\n  ptune init labels\n  ptune init facts --out -")]
+#[command(
+    after_long_help = "Examples:\n  ptune init\n  ptune init labels\n  ptune init facts --out -"
+)]
 pub struct InitArgs {
     /// What the config is for; without one, lists what there is.
     #[arg(value_enum)]
@@ -37,7 +39,7 @@ pub struct InitArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  ptune config\n  ptune config train.lr\n  ptune config verbalizer\n  \
+    after_long_help = "Examples:\n  ptune config\n  ptune config train.lr\n  ptune config verbalizer\n  \
     ptune config --schema > ptune.schema.json\n\n\
     An editor that knows TOML takes the schema by a first line `#:schema ptune.schema.json` in a config."
 )]
@@ -53,7 +55,7 @@ pub struct ConfigArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  ptune validate configs/lama.toml\n  \
+#[command(after_long_help = "Examples:\n  ptune validate configs/lama.toml\n  \
     ptune validate configs/lama.toml configs/sentiment.toml --set train.batch_size=32\n\n\
     Everything that is wrong is told at once, each with its place, and the exit code is then 2. Nothing is \
     written, not even a missing backbone is downloaded.")]

@@ -2,6 +2,7 @@
 
 mod answers;
 mod config;
+mod console;
 mod measure;
 mod runs;
 mod search;
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use answers::AnswersArgs;
 pub use config::{ConfigArgs, InitArgs, StarterArg, ValidateArgs};
+pub use console::{ConsoleArgs, LogFormat};
 pub use measure::{BenchArgs, DtypeArg, EncoderArg, EstimateArgs, ShapeArgs, Without};
 pub use runs::LsArgs;
 pub use search::{LimitArgs, MethodArg, SearchArgs, SensitivityArgs};
@@ -25,6 +27,8 @@ pub use shells::{CompletionsArgs, DoctorArgs, ManArgs};
     after_help = "Exit codes: 0 done, 1 a --fail-under was not met, 2 bad input, 130 interrupted."
 )]
 pub struct Cli {
+    #[command(flatten)]
+    pub console: ConsoleArgs,
     #[command(subcommand)]
     pub command: Command,
 }
@@ -112,9 +116,6 @@ pub struct NewRun {
     /// Do not download a missing backbone.
     #[arg(long)]
     pub offline: bool,
-    /// Print results only, no progress.
-    #[arg(long, short)]
-    pub quiet: bool,
 }
 
 impl NewRun {
@@ -127,7 +128,7 @@ impl NewRun {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  \
+#[command(after_long_help = "Examples:\n  \
     ptune train --config configs/lama.toml --set train.lr=3e-4 --name lr-3e-4\n  \
     ptune train --config configs/both-ways.toml --config configs/both-ways-p1376.toml --name both-ways")]
 pub struct TrainArgs {
@@ -142,7 +143,7 @@ pub struct TrainArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example: ptune adapt --config configs/adapt-bert.toml --set text.path=my/text.txt.gz"
+    after_long_help = "Example: ptune adapt --config configs/adapt-bert.toml --set text.path=my/text.txt.gz"
 )]
 pub struct AdaptArgs {
     /// Config file; configs/adapt-bert.toml documents its own keys, configs/lama.toml everything else.
@@ -153,7 +154,7 @@ pub struct AdaptArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example: ptune resume checkpoints/runs/lama-p36")]
+#[command(after_long_help = "Example: ptune resume checkpoints/runs/lama-p36")]
 pub struct ResumeArgs {
     /// Run folder.
     pub run: PathBuf,
@@ -164,9 +165,6 @@ pub struct ResumeArgs {
     /// Do not download a missing backbone.
     #[arg(long)]
     pub offline: bool,
-    /// Print results only, no progress.
-    #[arg(long, short)]
-    pub quiet: bool,
 }
 
 /// How results are printed.
@@ -200,7 +198,7 @@ pub enum Which {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  ptune eval checkpoints/runs/lama-p36 --split test --fail-under p1=0.4\n  \
+    after_long_help = "Examples:\n  ptune eval checkpoints/runs/lama-p36 --split test --fail-under p1=0.4\n  \
     ptune eval --config configs/lama.toml --split test     # the manual template alone"
 )]
 pub struct EvalArgs {
@@ -231,11 +229,13 @@ pub struct EvalArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  ptune predict checkpoints/runs/lama-p36 Britain Japan\n  \
+#[command(
+    after_long_help = "Examples:\n  ptune predict checkpoints/runs/lama-p36 Britain Japan\n  \
     cat subjects.txt | ptune predict checkpoints/runs/lama-p36 --format json\n  \
     ptune predict --prompt lama-p36.safetensors Britain\n  \
     ptune predict checkpoints/runs/lama-p36 Britain --answers cities.txt\n  \
-    ptune predict checkpoints/runs/lama-p36 Britain --generate --max-tokens 5 --beams 4")]
+    ptune predict checkpoints/runs/lama-p36 Britain --generate --max-tokens 5 --beams 4"
+)]
 pub struct PredictArgs {
     /// Run folder and inputs, or inputs alone with --prompt. Without inputs they are read from
     /// stdin, one per line; a line that is a JSON object gives the fields of a template with
@@ -266,7 +266,7 @@ pub struct PredictArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example: ptune inspect checkpoints/runs/lama-p36 --example Britain --top 5"
+    after_long_help = "Example: ptune inspect checkpoints/runs/lama-p36 --example Britain --top 5"
 )]
 pub struct InspectArgs {
     /// Run folder.
@@ -299,7 +299,7 @@ pub enum ExportFormat {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example: ptune export checkpoints/runs/lama-p36 --format safetensors --out lama-p36.safetensors"
+    after_long_help = "Example: ptune export checkpoints/runs/lama-p36 --format safetensors --out lama-p36.safetensors"
 )]
 pub struct ExportArgs {
     /// Run folder.
@@ -328,7 +328,7 @@ pub struct ExportArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  ptune fetch smollm2-135m\n  \
+#[command(after_long_help = "Examples:\n  ptune fetch smollm2-135m\n  \
     ptune fetch hf:google/electra-small-generator\n  \
     ptune fetch hf:HuggingFaceTB/SmolLM2-360M-Instruct-GGUF/smollm2-360m-instruct-q8_0.gguf@main\n\n\
     HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are heeded.")]
@@ -339,7 +339,7 @@ pub struct FetchArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  ptune backbones\n  ptune backbones --format json")]
+#[command(after_long_help = "Examples:\n  ptune backbones\n  ptune backbones --format json")]
 pub struct BackbonesArgs {
     /// How to print them.
     #[arg(long, value_enum, default_value = "table")]

@@ -7,7 +7,7 @@ use clap::Args;
 use super::Format;
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  ptune doctor\n  ptune doctor --format json")]
+#[command(after_long_help = "Examples:\n  ptune doctor\n  ptune doctor --format json")]
 pub struct DoctorArgs {
     /// How to print it.
     #[arg(long, value_enum, default_value = "table")]
@@ -18,7 +18,7 @@ pub struct DoctorArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  \
+#[command(after_long_help = "Examples:\n  \
     ptune completions bash > ~/.local/share/bash-completion/completions/ptune.bash\n  \
     ptune completions fish > ~/.config/fish/completions/ptune.fish\n\n\
     zsh takes them from a file `_ptune` in a folder of its fpath.")]
@@ -29,7 +29,7 @@ pub struct CompletionsArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  ptune man\n  ptune man ~/.local/share/man/man1")]
+#[command(after_long_help = "Examples:\n  ptune man\n  ptune man ~/.local/share/man/man1")]
 pub struct ManArgs {
     /// Folder to write a page of each command to; without one, prints the page of ptune.
     pub folder: Option<PathBuf>,

@@ -13,7 +13,9 @@ use trainer::tagging::examples;
 
 use super::open::{self, Fetching, OpenRun, make_parent};
 use crate::args::{ExportArgs, ExportFormat};
+use crate::console::say;
 use crate::exit::{Hinted, Outcome};
+use crate::{console, tables};
 
 /// Prompts that a check file holds, and how many of their largest logits.
 const CHECK_PROMPTS: usize = 8;
@@ -21,7 +23,7 @@ const CHECK_LOGITS: usize = 64;
 
 /// Writes a trained prompt.
 pub fn run(args: &ExportArgs) -> anyhow::Result<Outcome> {
-    let fetching = Fetching { offline: args.offline, quiet: false, interrupt: None };
+    let fetching = Fetching { offline: args.offline, quiet: console::is_quiet(), interrupt: None };
     if args.check.is_some() && args.format != ExportFormat::Peft {
         return Err(Hinted {
             message: "--check belongs to --format peft".to_owned(),
@@ -47,14 +49,18 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<Outcome> {
         }
         ExportFormat::Peft => export_peft(&out, prompt, backbone, source)?,
     }
-    eprintln!("wrote {}; read back, equal to the prompt encoder's output", out.display());
+    if !console::is_quiet() {
+        say!("wrote {}; read back, equal to the prompt encoder's output", out.display());
+    }
     if let Some(file) = &args.check {
         make_parent(file)?;
         let text = serde_json::to_string_pretty(&check(&open)?)?;
         atomically(file, text.as_bytes())?;
-        eprintln!("wrote {}", file.display());
+        if !console::is_quiet() {
+            say!("wrote {}", file.display());
+        }
     }
-    println!("{}", out.display());
+    tables::line(&out.display())?;
     Ok(Outcome::Done)
 }
 

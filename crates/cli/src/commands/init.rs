@@ -8,8 +8,9 @@ use trainer::checkpoint::atomically;
 
 use super::open::make_parent;
 use crate::args::{InitArgs, StarterArg};
+use crate::console::say;
 use crate::exit::{Hinted, Outcome};
-use crate::shell;
+use crate::{console, shell, tables};
 
 /// What stands in a starter for the name of its own file.
 const FILE: &str = "{file}";
@@ -34,11 +35,11 @@ pub fn run(args: &InitArgs) -> anyhow::Result<Outcome> {
     let text = kind.text().replace(FILE, &shell::word(&name));
     make_parent(&args.out)?;
     atomically(&args.out, text.as_bytes())?;
-    println!("{name}");
-    eprintln!(
-        "\nnext: say in it where your data is, then\n  ptune validate {}",
-        shell::word(&name)
-    );
+    tables::line(&name)?;
+    if !console::is_quiet() {
+        let file = shell::word(&name);
+        say!("\nnext: say in it where your data is, then\n  ptune validate {file}");
+    }
     Ok(Outcome::Done)
 }
 

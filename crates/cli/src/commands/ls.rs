@@ -9,9 +9,10 @@ use trainer::runs::{RunState, RunSummary, runs};
 use trainer::settings::neighbour;
 
 use crate::args::{Format, LsArgs};
+use crate::console::say;
 use crate::exit::{Hinted, Outcome};
 use crate::progress::size;
-use crate::{shell, tables};
+use crate::{console, shell, tables};
 
 /// Where runs are if nothing else is said.
 const RUNS: &str = "checkpoints/runs";
@@ -39,7 +40,11 @@ pub fn run(args: &LsArgs) -> anyhow::Result<Outcome> {
     };
     match args.format {
         Format::Json => tables::json(&all)?,
-        Format::Table if all.is_empty() => eprintln!("no runs in {}", folder.display()),
+        Format::Table if all.is_empty() => {
+            if !console::is_quiet() {
+                say!("no runs in {}", folder.display());
+            }
+        }
         Format::Table => table(&all)?,
     }
     Ok(Outcome::Done)

@@ -17,6 +17,7 @@ use trainer::settings::{Settings, Split, neighbour};
 use trainer::task::{Task, backbone_options};
 
 use crate::args::{SplitArg, Which};
+use crate::console::say;
 use crate::exit::Hinted;
 use crate::interrupt::Interrupt;
 use crate::progress::FetchProgress;
@@ -62,7 +63,7 @@ pub fn locate(source: &str, fetching: Fetching<'_>) -> anyhow::Result<PathBuf> {
         .into());
     }
     if !fetching.quiet {
-        eprintln!("the backbone '{missing}' is not here yet{lacks}");
+        say!("the backbone '{missing}' is not here yet{lacks}");
     }
     match missing {
         Missing::Catalogue(model) => download(model.name, fetching),
@@ -100,7 +101,7 @@ pub fn unless_interrupted<T>(
 ) -> anyhow::Result<Option<T>> {
     match result {
         Err(error) if interrupt.training.should_stop() => {
-            eprintln!("interrupted; {}", left_behind(&error));
+            say!("interrupted; {}", left_behind(&error));
             Ok(None)
         }
         result => result.map(Some),
@@ -137,7 +138,7 @@ pub fn backbone(
     let backbone = backbone::load_with(&path, &device, options)?;
     if !fetching.quiet {
         let model = &backbone.model;
-        eprintln!(
+        say!(
             "backbone {source} ({}, {} wide, {} words) on {device_name}, loaded in {:.1} s",
             backbone.identity.family,
             model.hidden_size(),

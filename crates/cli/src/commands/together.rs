@@ -21,10 +21,11 @@ use trainer::train_loop::TogetherLoop;
 use super::open::{self, Fetching};
 use super::train::{check_epochs, describe, info, is_interrupted, say_where};
 use crate::args::{ResumeArgs, TrainArgs};
+use crate::console::say;
 use crate::exit::{Hinted, Outcome};
 use crate::interrupt::Interrupt;
 use crate::progress::{TrainProgress, scores_in_words};
-use crate::{shell, tables};
+use crate::{console, shell, tables};
 
 /// A new run of several tasks.
 pub fn train(args: &TrainArgs) -> anyhow::Result<Outcome> {
@@ -48,7 +49,7 @@ pub fn train(args: &TrainArgs) -> anyhow::Result<Outcome> {
         settings.runs = folder.join(TASKS);
     }
     let interrupt = Interrupt::install();
-    let Some(tasks) = tasks(all, args.run.offline, args.run.quiet, &interrupt)? else {
+    let Some(tasks) = tasks(all, args.run.offline, console::is_quiet(), &interrupt)? else {
         return Ok(Outcome::Interrupted);
     };
     let mut training = TogetherLoop::new(&tasks)?;
@@ -60,10 +61,10 @@ pub fn train(args: &TrainArgs) -> anyhow::Result<Outcome> {
         let info = RunInfo { job: Job::Train, ..info.clone() };
         RunDir::create(&task.settings, &info, false)?;
     }
-    if !args.run.quiet {
-        eprintln!("run folder {}", run.path().display());
+    if !console::is_quiet() {
+        say!("run folder {}", run.path().display());
     }
-    go(&tasks, &mut training, &run, &interrupt, args.run.quiet)
+    go(&tasks, &mut training, &run, &interrupt, console::is_quiet())
 }
 
 /// An earlier run of several tasks, from its last checkpoint.
@@ -77,7 +78,7 @@ pub fn resume(args: &ResumeArgs, run: &RunDir) -> anyhow::Result<Outcome> {
     let epochs = all.first().map_or(0, |settings| settings.train.epochs);
     check_epochs(&checkpoint.header.position, epochs, run)?;
     let interrupt = Interrupt::install();
-    let Some(tasks) = tasks(all, args.offline, args.quiet, &interrupt)? else {
+    let Some(tasks) = tasks(all, args.offline, console::is_quiet(), &interrupt)? else {
         return Ok(Outcome::Interrupted);
     };
     let mut training = TogetherLoop::new(&tasks)?;
@@ -91,10 +92,10 @@ pub fn resume(args: &ResumeArgs, run: &RunDir) -> anyhow::Result<Outcome> {
         }
     }
     run.rewind(training.position())?;
-    if !args.quiet {
+    if !console::is_quiet() {
         say_where(training.position(), epochs, run);
     }
-    go(&tasks, &mut training, run, &interrupt, args.quiet)
+    go(&tasks, &mut training, run, &interrupt, console::is_quiet())
 }
 
 /// The config of a run of several tasks: their names, the first of which says how all are trained.
@@ -174,13 +175,10 @@ fn go(
     let settings = &tasks[0].settings;
     if !quiet {
         let (all, shared) = training.virtual_tokens();
-        eprintln!(
-            "{all} virtual tokens, {shared} of them shared; trained as {} says",
-            settings.name
-        );
+        say!("{all} virtual tokens, {shared} of them shared; trained as {} says", settings.name);
         for (task, (train, dev)) in tasks.iter().zip(training.counts()) {
-            eprintln!("{}: train {}", task.settings.name, describe(&train));
-            eprintln!("{}: dev   {}", task.settings.name, describe(&dev));
+            say!("{}: train {}", task.settings.name, describe(&train));
+            say!("{}: dev   {}", task.settings.name, describe(&dev));
         }
     }
     let started = Instant::now();
@@ -195,7 +193,7 @@ fn go(
         let own = of_task(task)?;
         checkpoint.save(&own.best())?;
         let mut evaluations = Vec::new();
-        println!("{}", task.settings.name);
+        tables::line(&task.settings.name)?;
         for &split in &task.settings.eval.splits {
             let evaluation = evaluate(task, Some(&prompt), split)?;
             tables::evaluation(&evaluation)?;
@@ -210,16 +208,13 @@ fn go(
         export_safetensors(&own.prompt(), &prompt, &task.backbone, &settings.backbone.source)?;
     }
     for (split, scores) in &all {
-        println!(
-            "{split}, mean of {} tasks: {}",
-            scores.len(),
-            scores_in_words(&Scores::mean(scores))
-        );
+        let mean = scores_in_words(&Scores::mean(scores));
+        tables::line(&format!("{split}, mean of {} tasks: {mean}", scores.len()))?;
     }
     if !quiet {
         let folder = run.path().join(TASKS).join(&settings.name);
         let folder = shell::word(&folder.to_string_lossy());
-        eprintln!("\nnext:\n  ptune inspect {folder}\n  ptune eval {folder}");
+        say!("\nnext:\n  ptune inspect {folder}\n  ptune eval {folder}");
     }
     Ok(Outcome::Done)
 }
