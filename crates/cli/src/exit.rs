@@ -3,6 +3,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use crate::console;
+
 /// Why a command ended without an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -34,19 +36,32 @@ impl std::error::Error for Hinted {}
 /// Prints an error and turns the result into an exit code.
 pub fn report(result: anyhow::Result<Outcome>) -> ExitCode {
     match result {
-        Ok(Outcome::Done) => ExitCode::SUCCESS,
-        Ok(Outcome::BelowThreshold) => ExitCode::from(1),
-        Ok(Outcome::Interrupted) => ExitCode::from(130),
-        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Ok(outcome) => done(outcome),
+        Err(error) if is_closed_pipe(&error) => done(Outcome::Done),
         Err(error) => {
-            eprintln!("error: {}", describe(&error));
+            let text = describe(&error);
+            if console::is_json() {
+                console::event("error", [("text", text.into()), ("exit_code", 2.into())]);
+            } else {
+                console::error(&text);
+            }
             ExitCode::from(2)
         }
     }
 }
 
+fn done(outcome: Outcome) -> ExitCode {
+    let code: u8 = match outcome {
+        Outcome::Done => 0,
+        Outcome::BelowThreshold => 1,
+        Outcome::Interrupted => 130,
+    };
+    console::event("done", [("exit_code", code.into())]);
+    ExitCode::from(code)
+}
+
 /// The chain of causes, each told once, then the hints that they carry.
-fn describe(error: &anyhow::Error) -> String {
+pub fn describe(error: &anyhow::Error) -> String {
     let mut told: Vec<String> = Vec::new();
     let mut hints: Vec<String> = Vec::new();
     for cause in error.chain() {
@@ -80,7 +95,10 @@ fn split_hints(text: &str) -> (String, Vec<String>) {
     let is_hint = |line: &&str| line.trim_start().starts_with("hint: ");
     let end = lines.iter().rposition(|line| !is_hint(line)).map_or(0, |last| last + 1);
     let (message, hints) = lines.split_at(end);
-    if message.iter().any(is_hint) {
+    let several = message.first().is_some_and(|line| {
+        line.ends_with(" problems") || line.ends_with(" problems in the settings")
+    });
+    if several || message.iter().any(is_hint) {
         return (text.to_owned(), Vec::new());
     }
     (message.join("\n"), hints.iter().map(|hint| hint.trim_start().to_owned()).collect())
@@ -120,6 +138,8 @@ mod tests {
     #[test]
     fn hints_of_several_problems_stay_with_their_problems() {
         let text = "2 problems\nfirst\n  hint: one\nsecond\n  hint: two";
+        assert_eq!(describe(&anyhow!(text)), text);
+        let text = "2 problems\nfirst\nsecond\n  hint: two";
         assert_eq!(describe(&anyhow!(text)), text);
     }
 }

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use trainer::Interrupter;
 
+use crate::console::say;
+
 /// What Ctrl-C (and SIGTERM) sets: both at once, for whoever is at work.
 #[derive(Clone)]
 pub struct Interrupt {
@@ -26,11 +28,11 @@ impl Interrupt {
             if handler.fetching.swap(true, Ordering::SeqCst) {
                 std::process::exit(130);
             }
-            eprintln!("\nstopping as soon as everything is saved (Ctrl-C again to leave at once)");
+            say!("\nstopping as soon as everything is saved (Ctrl-C again to leave at once)");
             handler.training.stop(Some("Ctrl-C"));
         });
         if let Err(error) = set {
-            eprintln!("warning: Ctrl-C will not save: {error}");
+            say!("warning: Ctrl-C will not save: {error}");
         }
         interrupt
     }

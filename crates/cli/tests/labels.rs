@@ -156,9 +156,9 @@ fn mistakes_about_labels_are_told() {
 
     $ --set verbalizer.calibration=contextal
     error: 2 problems in the settings
+    labels.toml:13:16: `verbalizer.content_free` has no effect with any calibration but `contextual`
     --set verbalizer.calibration=contextal: `verbalizer.calibration`: expected one of `none`, `contextual`, `train`, found the text "contextal"
       hint: did you mean `contextual`?
-    labels.toml:13:16: `verbalizer.content_free` has no effect with any calibration but `contextual`
 
     $ --set data.candidates=vocabulary
     error: --set data.candidates=vocabulary: `data.candidates` has no effect with labels: their words are what may be answered

@@ -89,17 +89,17 @@ fn what_is_no_prefix_is_told() {
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     assert_snapshot!(refused(&folder, "", &lines), @r#"
     $ train --config config.toml --name other --set 'template.text="[x] is [prefix:3] [z]"'
-    error: template.text: template, column 8: a prefix stands in front of everything: write [prefix:…] first
+    error: --set template.text="[x] is [prefix:3] [z]": `template.text`: template, column 8: a prefix stands in front of everything: write [prefix:…] first
       | [x] is [prefix:3] [z]
       |        ^
 
     $ train --config config.toml --name other --set 'template.text="[prefix:3] capital [x] [h:2] [z]"'
-    error: template.text: template, column 24: a prefix is all that a template learns; drop this, or drop [prefix:…] for virtual tokens
+    error: --set template.text="[prefix:3] capital [x] [h:2] [z]": `template.text`: template, column 24: a prefix is all that a template learns; drop this, or drop [prefix:…] for virtual tokens
       | [prefix:3] capital [x] [h:2] [z]
       |                        ^
 
     $ train --config config.toml --name other --set 'template.text="[prefix:none] [x] is [z]"'
-    error: template.text: template, column 9: expected a number of virtual tokens from 1 to 1024, found 'none'
+    error: --set template.text="[prefix:none] [x] is [z]": `template.text`: template, column 9: expected a number of virtual tokens from 1 to 1024, found 'none'
       | [prefix:none] [x] is [z]
       |         ^
 

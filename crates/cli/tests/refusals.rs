@@ -282,22 +282,22 @@ fn templates() {
     ];
     assert_snapshot!(refused(&folder, "train --config config.toml", &lines), @r#"
     $ --set 'template.text=[h:2 capital [x] [z]'
-    error: template.text: template, column 4: expected a number of virtual tokens from 1 to 1024, found '2 capital '
+    error: --set template.text=[h:2 capital [x] [z]: `template.text`: template, column 4: expected a number of virtual tokens from 1 to 1024, found '2 capital '
       | [h:2 capital [x] [z]
       |    ^
 
     $ --set 'template.text=[h:2] capital of [x]'
-    error: template.text: template, column 21: no [z]: a template must say where the answer stands
+    error: --set template.text=[h:2] capital of [x]: `template.text`: template, column 21: no [z]: a template must say where the answer stands
       | [h:2] capital of [x]
       |                     ^
 
     $ --set 'template.text=[h:2] [y] [x] [z]'
-    error: template.text: template, column 7: unknown slot [y]; expected [x], [x:field], [z], [h], [h:3], [h='words'], [h:3@tie] or [prefix:16]
+    error: --set template.text=[h:2] [y] [x] [z]: `template.text`: template, column 7: unknown slot [y]; expected [x], [x:field], [z], [h], [h:3], [h='words'], [h:3@tie] or [prefix:16]
       | [h:2] [y] [x] [z]
       |       ^
 
     $ --set 'template.text=[h:9999] [x] [z]'
-    error: template.text: template, column 4: expected a number of virtual tokens from 1 to 1024, found '9999'
+    error: --set template.text=[h:9999] [x] [z]: `template.text`: template, column 4: expected a number of virtual tokens from 1 to 1024, found '9999'
       | [h:9999] [x] [z]
       |    ^
 
@@ -306,7 +306,7 @@ fn templates() {
     hint: move [z] to the end, or use a masked language model
 
     $ --set 'template.text=[h:2] [x:country] [z]'
-    error: template.text: the template needs the input 'country', but data.inputs has 'x'
+    error: --set template.text=[h:2] [x:country] [z]: `template.text`: the template needs the input 'country', but data.inputs has 'x'
     hint: write [x:NAME] in the template with a NAME of data.inputs, or add country = "KEY" there
 
     $ --set 'template.text=capital of [x] [z]'
@@ -325,7 +325,7 @@ fn templates() {
     hint: write plain words, as in "The capital of [x] is [z]"
 
     $ --set 'eval.manual=The capital of [x'
-    error: eval.manual: template, column 16: this bracket is never closed; write \[ for a literal bracket
+    error: --set eval.manual=The capital of [x: `eval.manual`: template, column 16: this bracket is never closed; write \[ for a literal bracket
       | The capital of [x
       |                ^
     "#);

@@ -177,15 +177,15 @@ fn backbones_and_devices() {
       because: byte 4: expected 4 more bytes for the version, the file has 0; is it whole?
 
     $ --device gpu
-    error: unknown device 'gpu'; expected flex, wgpu, vulkan, cuda or tch, with a number or 'cpu' after a colon where there are several (wgpu:0, wgpu:cpu)
+    error: --set device="gpu": `device`: unknown device 'gpu'; expected flex, wgpu, vulkan, cuda or tch, with a number or 'cpu' after a colon where there are several (wgpu:0, wgpu:cpu)
     hint: did you mean 'wgpu'?
 
     $ --device cuda:x
-    error: unknown device 'cuda:x'; expected flex, wgpu, vulkan, cuda or tch, with a number or 'cpu' after a colon where there are several (wgpu:0, wgpu:cpu)
+    error: --set device="cuda:x": `device`: unknown device 'cuda:x'; expected flex, wgpu, vulkan, cuda or tch, with a number or 'cpu' after a colon where there are several (wgpu:0, wgpu:cpu)
     hint: did you mean 'cuda'?
 
     $ --device flex:1
-    error: unknown device 'flex:1'; expected flex, wgpu, vulkan, cuda or tch, with a number or 'cpu' after a colon where there are several (wgpu:0, wgpu:cpu)
+    error: --set device="flex:1": `device`: unknown device 'flex:1'; expected flex, wgpu, vulkan, cuda or tch, with a number or 'cpu' after a colon where there are several (wgpu:0, wgpu:cpu)
     hint: did you mean 'flex'?
     "#);
 }

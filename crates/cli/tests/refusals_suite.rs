@@ -70,9 +70,12 @@ fn mistakes_in_a_suite_are_told_with_their_places() {
     hint: did you mean `tasks.discrete`?
 
     $ template.toml
-    error: cell capitals.around.direct.0
-      because: template.text: template, column 4: expected a number of virtual tokens from 1 to 1024, found '2 capital of '
+    error: 2 problems in the settings
+    template.toml:19:8: `template.text`: template, column 4: expected a number of virtual tokens from 1 to 1024, found '2 capital of '
       | [h:2 capital of [x] [h:2] [z]
+      |    ^
+    template.toml:19:8: `template.text`: template, column 4: expected a number of virtual tokens from 1 to 1024, found '2 '
+      | [h:2 [x] is of [h:2] [z]
       |    ^
 
     $ empty.toml

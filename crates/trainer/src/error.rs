@@ -319,6 +319,18 @@ pub enum Error {
         /// Runs there are, as a hint line.
         hint: String,
     },
+    /// A run of several tasks that does not name them.
+    #[error(
+        "{}: expected tasks = [names], found {found}\n\
+         hint: `ptune train --force` with the tasks' configs starts the run again",
+        file.display()
+    )]
+    NoTasks {
+        /// Its config.
+        file: PathBuf,
+        /// What is there.
+        found: String,
+    },
     /// Reading or writing in a run folder.
     #[error("{}: cannot be {what}", path.display())]
     Io {

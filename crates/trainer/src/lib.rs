@@ -29,6 +29,7 @@ pub mod prompt;
 pub mod prompt_error;
 pub mod run_dir;
 pub mod run_info;
+pub mod runs;
 pub mod schedule;
 pub mod search;
 pub mod sensitivity;
@@ -39,6 +40,7 @@ pub mod tagging;
 pub mod task;
 pub mod tensorboard;
 pub mod train_loop;
+pub mod validate;
 pub mod verbalize;
 
 pub use burn_train::Interrupter;

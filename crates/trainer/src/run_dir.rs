@@ -29,6 +29,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::checkpoint::{Position, atomically};
 use crate::error::Error;
@@ -174,7 +175,8 @@ impl RunDir {
         Ok(settings::adapt_from_toml_str(&text, &path, overrides)?)
     }
 
-    fn config(&self) -> Result<(PathBuf, String), Error> {
+    /// Path and text of the resolved config.
+    pub(crate) fn config(&self) -> Result<(PathBuf, String), Error> {
         let path = self.file(CONFIG);
         let text = std::fs::read_to_string(&path).map_err(Error::io(&path, "read"))?;
         Ok((path, text))
@@ -301,6 +303,16 @@ impl RunDir {
             .map_err(|source| Error::Json { path: path.clone(), source })?;
         text.push('\n');
         Ok(atomically(&path, text.as_bytes())?)
+    }
+
+    /// Reads a JSON file of the folder; `None` if it is not there.
+    pub(crate) fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
+        let path = self.file(name);
+        let text = match std::fs::read_to_string(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            read => read.map_err(Error::io(&path, "read"))?,
+        };
+        serde_json::from_str(&text).map(Some).map_err(|source| Error::Json { path, source })
     }
 
     pub(crate) fn append_line(&self, name: &str, line: &str) -> Result<(), Error> {

@@ -1,41 +1,13 @@
 //! `configs/lama.toml` is the reference of the settings: it must name every key, name no other, and
-//! tell the true defaults; and every config of the repository must load.
+//! tell the true defaults; every config of the repository must load, and fit the schema for editors.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use trainer::settings::{self, Settings, TextSettings};
+use trainer::settings::{self, Documented, Settings, Shape, TextSettings};
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
-}
-
-/// Key → the comment above it, for keys that stand there or are commented out.
-fn documented(text: &str) -> Vec<(String, String)> {
-    let mut section = String::new();
-    let mut comment: Vec<&str> = Vec::new();
-    let mut keys = Vec::new();
-    let is_word = |key: &str| key.chars().all(|c| c.is_ascii_lowercase() || c == '_');
-    for line in text.lines() {
-        let bare = line.strip_prefix("# ").unwrap_or(line);
-        // A section that would change the job is commented out as a whole.
-        let name = bare.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
-        if let Some(name) = name.filter(|name| is_word(name)) {
-            section = format!("{name}.");
-            comment.clear();
-            continue;
-        }
-        let key = bare.split_once(" = ").map(|(key, _)| key);
-        match key {
-            Some(key) if is_word(key) => {
-                keys.push((format!("{section}{key}"), comment.join(" ")));
-                comment.clear();
-            }
-            _ if line.is_empty() => comment.clear(),
-            _ => comment.push(bare),
-        }
-    }
-    keys
 }
 
 fn flat(table: &toml::Table, prefix: &str) -> BTreeMap<String, toml::Value> {
@@ -55,9 +27,10 @@ fn flat(table: &toml::Table, prefix: &str) -> BTreeMap<String, toml::Value> {
 
 #[test]
 fn every_key_is_documented_once_and_nothing_else_is() {
-    let text = std::fs::read_to_string(repository().join("configs/lama.toml")).unwrap();
-    let mut documented: Vec<String> = documented(&text).into_iter().map(|(key, _)| key).collect();
-    let mut keys: Vec<String> = settings::keys().into_iter().map(str::to_owned).collect();
+    let all = settings::documentation();
+    let mut documented: Vec<&str> = all.iter().map(|documented| documented.key.as_str()).collect();
+    documented.retain(|key| !key.starts_with("text."));
+    let mut keys = settings::keys();
     documented.sort();
     keys.sort();
     assert!(keys.len() > 35, "{keys:?}");
@@ -66,28 +39,23 @@ fn every_key_is_documented_once_and_nothing_else_is() {
 
 #[test]
 fn documented_defaults_are_the_defaults() {
-    let text = std::fs::read_to_string(repository().join("configs/lama.toml")).unwrap();
     let least = "[backbone]\nsource = \"b\"\n[data]\npath = \"d\"\n[template]\ntext = \"[x] [z]\"\n\
          [verbalizer]\nlabels = { a = \"b\", c = \"d\" }\n";
     let resolved = settings::from_toml_str(least, Path::new("least.toml"), &[]).unwrap();
     let resolved = flat(&resolved.to_toml().unwrap().parse().unwrap(), "");
     let mut compared = 0;
-    for (key, comment) in documented(&text) {
-        assert!(comment.contains("Default:") || comment.contains("Required"), "{key}: {comment}");
-        let Some((_, rest)) = comment.split_once("Default: `") else {
-            continue;
-        };
-        let typed = rest.split('`').next().unwrap();
-        if typed == "path" {
-            continue;
-        }
-        let typed: toml::Table = format!("v = {typed}").parse().unwrap();
+    for Documented { key, description, takes, shape, default, default_value, .. } in
+        settings::documentation()
+    {
+        assert!(description.len() > 10 && !default.is_empty(), "{key}: {description} {default}");
+        assert!(shape != Shape::Any && takes.len() > 3, "{key}: {takes}");
+        let Some(told) = default_value.filter(|_| !key.starts_with("text.")) else { continue };
         let given = match &resolved[&key] {
             // One candidate source is written as a list of one.
             toml::Value::Array(one) if key == "data.candidates" => one[0].clone(),
             value => value.clone(),
         };
-        assert_eq!(given, typed["v"], "{key}");
+        assert_eq!(serde_json::to_value(given).unwrap(), told, "{key}");
         compared += 1;
     }
     assert!(compared >= 24, "{compared}");
@@ -225,20 +193,12 @@ fn suites_are_documented_and_load() {
 #[test]
 fn adaptations_are_documented_too() {
     let path = repository().join("configs/adapt-bert.toml");
-    let documented = documented(&std::fs::read_to_string(&path).unwrap());
-    let prompts = settings::keys();
+    let all = settings::documentation();
     for key in settings::adapt_keys() {
-        let here = documented.iter().find(|(name, _)| name == key);
-        match here {
-            Some((_, comment)) if key.starts_with("text.") => {
-                assert!(comment.contains("Default:") || comment.contains("Required"), "{key}");
-            }
-            _ => assert!(prompts.contains(&key), "{key} is documented nowhere"),
-        }
+        assert!(all.iter().any(|documented| documented.key == key), "{key} is documented nowhere");
     }
-    for (key, _) in &documented {
-        assert!(settings::adapt_keys().contains(&key.as_str()), "{key}");
-    }
+    let text = all.iter().filter(|documented| documented.section() == "text");
+    assert_eq!(text.count(), 5);
     let error = settings::load_adapt(&path, &[]).unwrap_err().to_string();
     assert!(error.contains("text.path") && error.contains("text.txt.gz"), "{error}");
     let text = tempfile::NamedTempFile::new().unwrap();

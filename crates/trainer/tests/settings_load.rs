@@ -115,21 +115,21 @@ fn all_problems_are_told_at_once_with_their_places() {
     let error = read(&text, &["train.batch_size=many"]).unwrap_err();
     let expected = "\
 6 problems in the settings
-job.toml:9:6: `train.lr`: expected a number above 0, found -1
-job.toml:10:12: `train.epochs`: expected a whole number, at least 1, found 0
---set train.batch_size=many: `train.batch_size`: expected a whole number, at least 1, found the text \"many\"
 job.toml:1:1: unknown key `sead`
   hint: did you mean `seed`?
+job.toml:9:6: `train.lr`: expected a number above 0, found -1
+job.toml:10:12: `train.epochs`: expected a whole number, at least 1, found 0
 job.toml:11:1: unknown key `train.learning_rate`
   hint: did you mean `train.lr`?
 job.toml:12:2: unknown key `evil`
-  hint: did you mean the section [eval]?";
+  hint: did you mean the section [eval]?
+--set train.batch_size=many: `train.batch_size`: expected a whole number, at least 1, found the text \"many\"";
     assert_eq!(error.to_string(), expected);
     let columns = |problem: &Problem| match problem.place {
         Place::File { column, .. } => column,
         _ => 0,
     };
-    assert_eq!(error.problems.iter().map(columns).collect::<Vec<_>>(), [6, 12, 0, 1, 1, 2]);
+    assert_eq!(error.problems.iter().map(columns).collect::<Vec<_>>(), [1, 6, 12, 1, 2, 0]);
 }
 
 #[test]

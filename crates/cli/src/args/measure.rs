@@ -37,7 +37,7 @@ pub enum DtypeArg {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example: ptune bench --backbone smollm2-135m --batch 8 --length 16 --virtual 9 --json"
+    after_long_help = "Example: ptune bench --backbone smollm2-135m --batch 8 --length 16 --virtual 9 --json"
 )]
 pub struct BenchArgs {
     #[command(flatten)]
@@ -119,7 +119,7 @@ pub struct ShapeArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  ptune estimate --batch 32 --length 64\n  \
+#[command(after_long_help = "Examples:\n  ptune estimate --batch 32 --length 64\n  \
     ptune estimate --backbone path/to/model --tensors")]
 pub struct EstimateArgs {
     #[command(flatten)]

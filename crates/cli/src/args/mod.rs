@@ -1,8 +1,13 @@
 //! The command line.
 
 mod answers;
+mod config;
+mod console;
 mod measure;
+mod runs;
 mod search;
+mod shells;
+mod ship;
 mod suite;
 
 use std::path::PathBuf;
@@ -10,8 +15,13 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use answers::AnswersArgs;
+pub use config::{ConfigArgs, InitArgs, StarterArg, ValidateArgs};
+pub use console::{ConsoleArgs, LogFormat};
 pub use measure::{BenchArgs, DtypeArg, EncoderArg, EstimateArgs, ShapeArgs, Without};
+pub use runs::LsArgs;
 pub use search::{LimitArgs, MethodArg, SearchArgs, SensitivityArgs};
+pub use shells::{CompletionsArgs, DoctorArgs, ManArgs};
+pub use ship::{ExportArgs, ExportFormat, ImportArgs, PeftTypeArg};
 pub use suite::{CompareArgs, MergeArgs, SuiteArgs, SuiteCommand};
 
 /// P-tuning workbench: train, judge, explain and ship continuous prompts of frozen language models.
@@ -21,6 +31,8 @@ pub use suite::{CompareArgs, MergeArgs, SuiteArgs, SuiteCommand};
     after_help = "Exit codes: 0 done, 1 a --fail-under was not met, 2 bad input, 130 interrupted."
 )]
 pub struct Cli {
+    #[command(flatten)]
+    pub console: ConsoleArgs,
     #[command(subcommand)]
     pub command: Command,
 }
@@ -51,16 +63,28 @@ pub enum Command {
     Export(ExportArgs),
     /// Turn a prompt of PEFT's, of the published P-tuning code or of OptiPrompt into ptune's.
     Import(ImportArgs),
+    /// List runs: how far each has come, its scores, when it began.
+    Ls(LsArgs),
+    /// Write a commented config to begin with.
+    Init(InitArgs),
+    /// Tell everything that is wrong with configs, and try one batch; writes nothing.
+    Validate(ValidateArgs),
+    /// Tell what the keys of a config are: description, values, default, example.
+    Config(ConfigArgs),
     /// Download a backbone: a pinned one, or any of a Hugging Face hub that ptune reads.
     Fetch(FetchArgs),
     /// List the backbones that are here, and what of them can be used.
     Backbones(BackbonesArgs),
     /// List devices, backbones and folders, and what is wrong with them.
-    Doctor,
+    Doctor(DoctorArgs),
     /// Time training and evaluation steps of a given shape on a backbone.
     Bench(BenchArgs),
     /// Tell a step's memory, or what becomes of a backbone's tensors, from headers alone.
     Estimate(EstimateArgs),
+    /// Print what completes commands in a shell.
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write those of all commands.
+    Man(ManArgs),
 }
 
 /// Settings that several commands take.
@@ -102,9 +126,6 @@ pub struct NewRun {
     /// Do not download a missing backbone.
     #[arg(long)]
     pub offline: bool,
-    /// Print results only, no progress.
-    #[arg(long, short)]
-    pub quiet: bool,
 }
 
 impl NewRun {
@@ -117,7 +138,7 @@ impl NewRun {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  \
+#[command(after_long_help = "Examples:\n  \
     ptune train --config configs/lama.toml --set train.lr=3e-4 --name lr-3e-4\n  \
     ptune train --config configs/both-ways.toml --config configs/both-ways-p1376.toml --name both-ways")]
 pub struct TrainArgs {
@@ -132,7 +153,7 @@ pub struct TrainArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example: ptune adapt --config configs/adapt-bert.toml --set text.path=my/text.txt.gz"
+    after_long_help = "Example: ptune adapt --config configs/adapt-bert.toml --set text.path=my/text.txt.gz"
 )]
 pub struct AdaptArgs {
     /// Config file; configs/adapt-bert.toml documents its own keys, configs/lama.toml everything else.
@@ -143,7 +164,7 @@ pub struct AdaptArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example: ptune resume checkpoints/runs/lama-p36")]
+#[command(after_long_help = "Example: ptune resume checkpoints/runs/lama-p36")]
 pub struct ResumeArgs {
     /// Run folder.
     pub run: PathBuf,
@@ -154,9 +175,6 @@ pub struct ResumeArgs {
     /// Do not download a missing backbone.
     #[arg(long)]
     pub offline: bool,
-    /// Print results only, no progress.
-    #[arg(long, short)]
-    pub quiet: bool,
 }
 
 /// How results are printed.
@@ -190,7 +208,7 @@ pub enum Which {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  ptune eval checkpoints/runs/lama-p36 --split test --fail-under p1=0.4\n  \
+    after_long_help = "Examples:\n  ptune eval checkpoints/runs/lama-p36 --split test --fail-under p1=0.4\n  \
     ptune eval --config configs/lama.toml --split test     # the manual template alone\n  \
     ptune eval --config configs/lama.toml --prompt lama-p36.safetensors"
 )]
@@ -225,11 +243,13 @@ pub struct EvalArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  ptune predict checkpoints/runs/lama-p36 Britain Japan\n  \
+#[command(
+    after_long_help = "Examples:\n  ptune predict checkpoints/runs/lama-p36 Britain Japan\n  \
     cat subjects.txt | ptune predict checkpoints/runs/lama-p36 --format json\n  \
     ptune predict --prompt lama-p36.safetensors Britain\n  \
     ptune predict checkpoints/runs/lama-p36 Britain --answers cities.txt\n  \
-    ptune predict checkpoints/runs/lama-p36 Britain --generate --max-tokens 5 --beams 4")]
+    ptune predict checkpoints/runs/lama-p36 Britain --generate --max-tokens 5 --beams 4"
+)]
 pub struct PredictArgs {
     /// Run folder and inputs, or inputs alone with --prompt. Without inputs they are read from
     /// stdin, one per line; a line that is a JSON object gives the fields of a template with
@@ -260,7 +280,7 @@ pub struct PredictArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example: ptune inspect checkpoints/runs/lama-p36 --example Britain --top 5"
+    after_long_help = "Example: ptune inspect checkpoints/runs/lama-p36 --example Britain --top 5"
 )]
 pub struct InspectArgs {
     /// Run folder.
@@ -282,105 +302,8 @@ pub struct InspectArgs {
     pub offline: bool,
 }
 
-/// Kind of export.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ExportFormat {
-    /// One file that `ptune predict --prompt` runs from; any template.
-    Safetensors,
-    /// A folder that Hugging Face PEFT loads; virtual tokens anywhere.
-    Peft,
-    /// The language model itself as a Hugging Face folder, with the virtual tokens as words of its
-    /// vocabulary, for any engine.
-    Model,
-}
-
-/// Kind of PEFT's adapters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum PeftTypeArg {
-    /// Vectors that PEFT prepends.
-    PromptTuning,
-    /// The same, with the LSTM or MLP that made them.
-    PTuning,
-    /// Keys and values of a [prefix:…].
-    PrefixTuning,
-    /// Rows of the vocabulary that nothing uses, which stand anywhere.
-    TrainableTokens,
-}
-
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  ptune export checkpoints/runs/lama-p36 --format safetensors --out lama-p36.safetensors --card\n  \
-    ptune export checkpoints/runs/lama-p36 --format peft --out lama-p36-peft\n  \
-    ptune export checkpoints/runs/lama-p36 --format peft --peft-type trainable-tokens"
-)]
-pub struct ExportArgs {
-    /// Run folder.
-    pub run: PathBuf,
-    /// Kind of export.
-    #[arg(long, value_enum)]
-    pub format: ExportFormat,
-    /// File (safetensors) or folder (peft, model) to write [default: prompt.safetensors, peft or model in the
-    /// run folder].
-    #[arg(long, short, value_name = "PATH")]
-    pub out: Option<PathBuf>,
-    /// Which checkpoint.
-    #[arg(long, value_enum, default_value = "best")]
-    pub checkpoint: Which,
-    /// Kind of adapter (peft only) [default: what the template asks for: prefix-tuning for a prefix,
-    /// prompt-tuning where all virtual tokens come first, trainable-tokens anywhere else].
-    #[arg(long, value_enum)]
-    pub peft_type: Option<PeftTypeArg>,
-    /// Also write a card beside the file, NAME.md: scores, data, config, licence. A folder always has one,
-    /// README.md.
-    #[arg(long)]
-    pub card: bool,
-    /// Also write token ids and largest logits of some examples as JSON, to check another program
-    /// against (peft and model).
-    #[arg(long, value_name = "FILE")]
-    pub check: Option<PathBuf>,
-    /// Replace what is there.
-    #[arg(long)]
-    pub force: bool,
-    #[command(flatten)]
-    pub overrides: Overrides,
-    /// Do not download a missing backbone.
-    #[arg(long)]
-    pub offline: bool,
-}
-
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  ptune import my/adapter --template '[h:8] [x] [z]' --backbone my/gpt2 --out my.safetensors\n  \
-    ptune import my/epoch_9.ckpt --template '[h:3] [z] [h:3] [x] [h:3]' --backbone my/bert --out my.safetensors\n  \
-    ptune import my/prompt_vecs.npy --template '[x] [h:5] [z] .' --backbone my/bert --out my.safetensors"
-)]
-pub struct ImportArgs {
-    /// PEFT's folder (PROMPT_TUNING, P_TUNING, PREFIX_TUNING, TRAINABLE_TOKENS), a checkpoint of
-    /// THUDM/P-tuning's LAMA code, or OptiPrompt's prompt_vecs.npy.
-    #[arg(value_name = "FOLDER|FILE")]
-    pub from: PathBuf,
-    /// Template that the vectors were trained in; a folder that ptune exported as trainable-tokens has it.
-    #[arg(long, value_name = "TEXT")]
-    pub template: Option<String>,
-    /// Backbone that they were trained on: a name, hf:ORGANISATION/MODEL, a folder or a .gguf file.
-    #[arg(long)]
-    pub backbone: String,
-    /// File to write, for `ptune predict --prompt` and `ptune eval --prompt`.
-    #[arg(long, short, value_name = "FILE")]
-    pub out: PathBuf,
-    /// Replace what is there.
-    #[arg(long)]
-    pub force: bool,
-    /// Device: flex, wgpu, vulkan, cuda or tch, or one of several as in cuda:1.
-    #[arg(long, default_value = "flex")]
-    pub device: String,
-    /// Do not download a missing backbone.
-    #[arg(long)]
-    pub offline: bool,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  ptune fetch smollm2-135m\n  \
+#[command(after_long_help = "Examples:\n  ptune fetch smollm2-135m\n  \
     ptune fetch hf:google/electra-small-generator\n  \
     ptune fetch hf:HuggingFaceTB/SmolLM2-360M-Instruct-GGUF/smollm2-360m-instruct-q8_0.gguf@main\n\n\
     HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are heeded.")]
@@ -391,7 +314,7 @@ pub struct FetchArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  ptune backbones\n  ptune backbones --format json")]
+#[command(after_long_help = "Examples:\n  ptune backbones\n  ptune backbones --format json")]
 pub struct BackbonesArgs {
     /// How to print them.
     #[arg(long, value_enum, default_value = "table")]

@@ -33,7 +33,7 @@ pub struct LimitArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  \
+#[command(after_long_help = "Examples:\n  \
     ptune search paraphrase --config configs/lama.toml --phrases datasets/paraphrases.tsv\n  \
     ptune search mine --config configs/lama.toml --corpus my/text.txt.gz --examples 50\n  \
     ptune search gradient --config configs/lama.toml --layout '[x] [h:5] [z]' --seconds 300\n  \
@@ -127,7 +127,7 @@ pub struct SearchArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  \
+#[command(after_long_help = "Examples:\n  \
     ptune sensitivity --config configs/lama.toml --prompts my/prompts.txt\n  \
     ptune sensitivity --config configs/lama.toml --prompts my/prompts.txt --run checkpoints/runs/lama-p36 --split test")]
 pub struct SensitivityArgs {
@@ -154,7 +154,4 @@ pub struct SensitivityArgs {
     /// Do not download a missing backbone.
     #[arg(long)]
     pub offline: bool,
-    /// Print results only, no progress.
-    #[arg(long, short)]
-    pub quiet: bool,
 }

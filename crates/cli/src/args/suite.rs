@@ -10,7 +10,7 @@ use super::{Format, Overrides, SplitArg};
 #[command(
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
-    after_help = "Examples:\n  ptune suite configs/suites/lama.toml\n  \
+    after_long_help = "Examples:\n  ptune suite configs/suites/lama.toml\n  \
         ptune suite configs/suites/lama.toml --list\n  \
         ptune suite configs/suites/lama.toml --shard 1/2     # a half, on this machine\n  \
         ptune suite merge part-1 part-2 --out checkpoints/suites/lama"
@@ -45,9 +45,6 @@ pub struct SuiteArgs {
     /// Do not download a missing backbone.
     #[arg(long)]
     pub offline: bool,
-    /// Print results only, no progress.
-    #[arg(long, short)]
-    pub quiet: bool,
     /// Tell what happens as JSON lines on stdout, and stop when stdin ends: how a suite runs its workers.
     #[arg(long, hide = true)]
     pub worker: bool,
@@ -73,7 +70,7 @@ pub struct MergeArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  ptune compare checkpoints/runs/lama-p36\n  \
+#[command(after_long_help = "Examples:\n  ptune compare checkpoints/runs/lama-p36\n  \
     ptune compare checkpoints/runs/lama-p36 checkpoints/runs/mlp checkpoints/runs/longer --split test")]
 pub struct CompareArgs {
     /// Run folders; the first is what the others are compared with. One alone is compared with its manual

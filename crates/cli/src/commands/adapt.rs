@@ -12,10 +12,11 @@ use trainer::train_loop::End;
 use super::open::{self, Fetching};
 use super::train::check_epochs;
 use crate::args::{AdaptArgs, ResumeArgs};
+use crate::console::say;
 use crate::exit::Outcome;
 use crate::interrupt::Interrupt;
 use crate::progress::{TrainProgress, scores_in_words};
-use crate::shell;
+use crate::{console, shell, tables};
 
 /// Sections and keys that the checkpoints of an adaptation have settled.
 const SETTLED: [&str; 5] = ["backbone", "text", "seed", "name", "runs"];
@@ -25,17 +26,18 @@ pub fn run(args: &AdaptArgs) -> anyhow::Result<Outcome> {
     let settings = settings::load_adapt(&args.config, &args.run.overrides())?;
     RunDir::check_free_at(&settings.folder(), args.run.force)?;
     let interrupt = Interrupt::install();
-    let Some(mut adaptation) = open(settings, args.run.offline, args.run.quiet, &interrupt)? else {
+    let Some(mut adaptation) = open(settings, args.run.offline, console::is_quiet(), &interrupt)?
+    else {
         return Ok(Outcome::Interrupted);
     };
     let settings = adaptation.settings();
     let info =
         RunInfo::now(Job::Adapt, &settings.device, settings.seed, &adaptation.model().identity);
     let run = RunDir::create_at(settings.folder(), &settings.to_toml()?, &info, args.run.force)?;
-    if !args.run.quiet {
-        eprintln!("run folder {}", run.path().display());
+    if !console::is_quiet() {
+        say!("run folder {}", run.path().display());
     }
-    go(&mut adaptation, &run, &interrupt, args.run.quiet)
+    go(&mut adaptation, &run, &interrupt, console::is_quiet())
 }
 
 /// An earlier run, from its last checkpoint.
@@ -47,7 +49,8 @@ pub fn resume(args: &ResumeArgs, run: &RunDir) -> anyhow::Result<Outcome> {
     let checkpoint = AdaptCheckpoint::load(&run.last())?;
     check_epochs(&checkpoint.header.position, settings.train.epochs, run)?;
     let interrupt = Interrupt::install();
-    let Some(mut adaptation) = open(settings, args.offline, args.quiet, &interrupt)? else {
+    let Some(mut adaptation) = open(settings, args.offline, console::is_quiet(), &interrupt)?
+    else {
         return Ok(Outcome::Interrupted);
     };
     adaptation
@@ -57,10 +60,10 @@ pub fn resume(args: &ResumeArgs, run: &RunDir) -> anyhow::Result<Outcome> {
         run.write_config(&adaptation.settings().to_toml()?)?;
     }
     run.rewind(adaptation.position())?;
-    if !args.quiet {
+    if !console::is_quiet() {
         super::train::say_where(adaptation.position(), adaptation.settings().train.epochs, run);
     }
-    go(&mut adaptation, run, &interrupt, args.quiet)
+    go(&mut adaptation, run, &interrupt, console::is_quiet())
 }
 
 /// Model and text, or `None` if Ctrl-C came while the model was fetched.
@@ -76,7 +79,7 @@ fn open(
     let Some(path) = open::unless_interrupted(located, interrupt)? else { return Ok(None) };
     let model = backbone::trainable(&path, &device)?;
     if !quiet {
-        eprintln!(
+        say!(
             "backbone {} ({}, {:.1} million parameters) on {}",
             settings.backbone.source,
             model.identity.family,
@@ -101,9 +104,9 @@ fn go(
     if !quiet {
         let cut =
             if cut > 0 { format!(", {cut} of them cut to text.max_tokens") } else { String::new() };
-        eprintln!("train {train} passages, dev {dev}{cut}");
+        say!("train {train} passages, dev {dev}{cut}");
         if let Some(scores) = &before {
-            eprintln!("before: dev {}", scores_in_words(scores));
+            say!("before: dev {}", scores_in_words(scores));
         }
     }
     let started = Instant::now();
@@ -113,7 +116,7 @@ fn go(
             super::train::say_how_to_go_on(adaptation.position(), run);
             return Ok(Outcome::Interrupted);
         }
-        End::Stopped if !quiet => eprintln!("stopped early: the loss on dev no longer falls"),
+        End::Stopped if !quiet => say!("stopped early: the loss on dev no longer falls"),
         End::Stopped | End::Finished => {}
     }
     let steps = adaptation.position().step;
@@ -136,15 +139,15 @@ fn go(
     export_model(&run.model(), adaptation.model(), &card)?;
     if !quiet {
         let model = shell::word(&run.model().to_string_lossy());
-        eprintln!(
+        say!(
             "trained in {:.0} s; best epoch: dev loss {:.3}",
             started.elapsed().as_secs_f64(),
             after.loss
         );
-        eprintln!(
+        say!(
             "\nnext:\n  ptune train --config configs/lama-bert.toml --set backbone.source={model}"
         );
     }
-    println!("{}", run.model().display());
+    tables::line(&run.model().display())?;
     Ok(Outcome::Done)
 }

@@ -14,12 +14,13 @@ use trainer::settings::TrainSettings;
 
 use super::open::{self, Fetching};
 use crate::args::{BenchArgs, DtypeArg, EncoderArg, ShapeArgs, Without};
+use crate::console;
 use crate::exit::{Hinted, Outcome};
 
 /// Times training and evaluation.
 pub fn run(args: &BenchArgs) -> anyhow::Result<Outcome> {
     let shape = shape(&args.shape, args.steps as usize)?;
-    let quiet = args.json;
+    let quiet = args.json || console::is_quiet();
     let fetching = Fetching { offline: args.shape.offline, quiet, interrupt: None };
     let started = Instant::now();
     let on = |part| !args.without.contains(&part);

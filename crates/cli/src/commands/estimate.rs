@@ -9,6 +9,7 @@ use serde_json::json;
 use super::bench::{check_length, random_sizes, shape};
 use super::open::{self, Fetching};
 use crate::args::EstimateArgs;
+use crate::console;
 use crate::exit::{Hinted, Outcome};
 
 /// Tells the memory of a training step without loading a weight.
@@ -17,7 +18,11 @@ pub fn run(args: &EstimateArgs) -> anyhow::Result<Outcome> {
         return tensors(args);
     }
     let shape = shape(&args.shape, 1)?;
-    let fetching = Fetching { offline: args.shape.offline, quiet: args.json, interrupt: None };
+    let fetching = Fetching {
+        offline: args.shape.offline,
+        quiet: args.json || console::is_quiet(),
+        interrupt: None,
+    };
     let options = Options { rounding: args.shape.rounding.rounding(), ..Options::default() };
     let device = open::device(&args.shape.device, options)?;
     let footprint = match random_sizes(&args.shape.backbone)? {
@@ -73,7 +78,11 @@ fn tensors(args: &EstimateArgs) -> anyhow::Result<Outcome> {
         }
         .into());
     }
-    let fetching = Fetching { offline: args.shape.offline, quiet: args.json, interrupt: None };
+    let fetching = Fetching {
+        offline: args.shape.offline,
+        quiet: args.json || console::is_quiet(),
+        interrupt: None,
+    };
     let (report, checked) = registry::tensors(&open::locate(source, fetching)?)?;
     let mut out = std::io::stdout().lock();
     let TensorReport { applied, missing, misshapen, unused, not_needed, .. } = &report;

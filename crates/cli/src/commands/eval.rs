@@ -9,15 +9,19 @@ use trainer::task::Task;
 
 use super::open::{self, Fetching};
 use crate::args::{EvalArgs, Format};
+use crate::console::say;
 use crate::exit::Outcome;
-use crate::tables;
 use crate::threshold::thresholds;
+use crate::{console, tables};
 
 /// Judges a run, or the manual template alone.
 pub fn run(args: &EvalArgs) -> anyhow::Result<Outcome> {
     let thresholds = thresholds(&args.fail_under, &["p1", "p10", "mrr", "f1"])?;
-    let fetching =
-        Fetching { offline: args.offline, quiet: args.format == Format::Json, interrupt: None };
+    let fetching = Fetching {
+        offline: args.offline,
+        quiet: console::is_quiet() || args.format == Format::Json,
+        interrupt: None,
+    };
     let overrides = args.overrides.all();
     let (task, prompt) = match (&args.run, &args.config) {
         (Some(run), _) => {
@@ -64,7 +68,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<Outcome> {
         {
             if found < threshold.least {
                 let Evaluation { split, .. } = evaluation;
-                eprintln!("{split}: {} is {found:.4}, below {}", threshold.name, threshold.least);
+                say!("{split}: {} is {found:.4}, below {}", threshold.name, threshold.least);
                 outcome = Outcome::BelowThreshold;
             }
         }

@@ -1,6 +1,6 @@
 //! `ptune export`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ptuning_core::template::{Encoded, Fields, Row};
 use serde_json::{Value, json};
@@ -13,10 +13,11 @@ use trainer::run_dir::RunDir;
 use trainer::settings::Split;
 use trainer::tagging::examples;
 
-use super::open::{self, Fetching, OpenRun};
+use super::open::{self, Fetching, OpenRun, make_parent};
 use crate::args::{ExportArgs, ExportFormat, PeftTypeArg};
+use crate::console::note;
 use crate::exit::{Hinted, Outcome};
-use crate::shell;
+use crate::{console, shell, tables};
 
 /// Prompts that a check file holds, and how many of their largest logits.
 const CHECK_PROMPTS: usize = 8;
@@ -24,7 +25,7 @@ const CHECK_LOGITS: usize = 64;
 
 /// Writes a trained prompt.
 pub fn run(args: &ExportArgs) -> anyhow::Result<Outcome> {
-    let fetching = Fetching { offline: args.offline, quiet: false, interrupt: None };
+    let fetching = Fetching { offline: args.offline, quiet: console::is_quiet(), interrupt: None };
     check_flags(args)?;
     let open = open::run(&args.run, &args.overrides.all(), args.checkpoint, fetching)?;
     let OpenRun { run, settings, backbone, prompt, checkpoint } = &open;
@@ -46,17 +47,17 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<Outcome> {
             }
             make_parent(&out)?;
             export_safetensors(&out, prompt, backbone, &settings.backbone.source)?;
-            eprintln!("wrote {}; read back, equal to the prompt encoder's output", out.display());
+            note!("wrote {}; read back, equal to the prompt encoder's output", out.display());
             if args.card {
                 let text = card.text(prompt, backbone, &form(&out, prompt))?;
                 atomically(&beside, text.as_bytes())?;
-                eprintln!("wrote {}", beside.display());
+                note!("wrote {}", beside.display());
             }
         }
         ExportFormat::Peft => {
             let kind = args.peft_type.map(PeftType::from);
             let export = export_peft(&out, kind, prompt, checkpoint, backbone, &card)?;
-            eprintln!(
+            note!(
                 "wrote {} ({}); read back, equal to the prompt encoder's output",
                 out.display(),
                 export.kind
@@ -67,15 +68,15 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<Outcome> {
         }
         ExportFormat::Model => {
             let export = export_worded(&out, prompt, backbone, &card)?;
-            eprintln!("wrote {}; read back, equal to the prompt encoder's output", out.display());
-            eprintln!("a prompt is the text \"{}\"", export.text);
+            note!("wrote {}; read back, equal to the prompt encoder's output", out.display());
+            note!("a prompt is the text \"{}\"", export.text);
             if let Some(file) = &args.check {
                 let text = |example: &Example| json!(filled(&export.text, &example.fields));
                 check(file, &open, &export.ids, text)?;
             }
         }
     }
-    println!("{}", out.display());
+    tables::line(&out.display())?;
     Ok(Outcome::Done)
 }
 
@@ -140,16 +141,6 @@ pub fn refuse_existing(out: &Path, replace: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Makes the folder that a file goes into.
-pub fn make_parent(path: &Path) -> anyhow::Result<()> {
-    use anyhow::Context;
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("{}: cannot be created", PathBuf::from(folder).display()))?;
-    }
-    Ok(())
-}
-
 /// A text with `{field}` for an input and braces of its own doubled, with an example's texts.
 fn filled(text: &str, fields: &Fields) -> String {
     let (mut filled, mut rest) = (String::new(), text);
@@ -208,7 +199,7 @@ fn check(
     let prompts = json!({ "prompts": prompts.collect::<Vec<_>>() });
     make_parent(file)?;
     atomically(file, serde_json::to_string_pretty(&prompts)?.as_bytes())?;
-    eprintln!("wrote {}", file.display());
+    note!("wrote {}", file.display());
     Ok(())
 }
 

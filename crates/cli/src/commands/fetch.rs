@@ -7,8 +7,10 @@ use backbone::source::fetch::{CATALOGUE, cache_dir, find, installed};
 
 use super::open::{self, Fetching};
 use crate::args::FetchArgs;
+use crate::console::say;
 use crate::exit::Outcome;
 use crate::interrupt::Interrupt;
+use crate::{console, tables};
 
 /// Downloads a backbone, or lists those there are.
 pub fn run(args: &FetchArgs) -> anyhow::Result<Outcome> {
@@ -31,14 +33,17 @@ pub fn run(args: &FetchArgs) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Done);
     };
     let interrupt = Interrupt::install();
-    let fetching = Fetching { offline: false, quiet: false, interrupt: Some(&interrupt) };
+    let fetching =
+        Fetching { offline: false, quiet: console::is_quiet(), interrupt: Some(&interrupt) };
     let fetched = if HubModel::is_meant(name) {
         // Also one that is here: its branch may have moved on.
         open::download_from_hub(&name.parse()?, fetching)
     } else {
         if let Some(path) = find(name).and_then(|model| installed(model, &cache)) {
-            eprintln!("{name} is here already");
-            println!("{}", path.display());
+            if !console::is_quiet() {
+                say!("{name} is here already");
+            }
+            tables::line(&path.display())?;
             return Ok(Outcome::Done);
         }
         open::download(name, fetching)
@@ -46,6 +51,6 @@ pub fn run(args: &FetchArgs) -> anyhow::Result<Outcome> {
     let Some(path) = open::unless_interrupted(fetched, &interrupt)? else {
         return Ok(Outcome::Interrupted);
     };
-    println!("{}", path.display());
+    tables::line(&path.display())?;
     Ok(Outcome::Done)
 }

@@ -4,9 +4,11 @@ use backbone::Options;
 use trainer::export::export_safetensors;
 use trainer::import::import;
 
-use super::export::{make_parent, refuse_existing};
-use super::open::{self, Fetching};
+use super::export::refuse_existing;
+use super::open::{self, Fetching, make_parent};
 use crate::args::ImportArgs;
+use crate::console;
+use crate::console::note;
 use crate::exit::{Hinted, Outcome};
 
 /// Turns a prompt of another program into a file of ptune's.
@@ -20,25 +22,25 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<Outcome> {
         }
         .into());
     }
-    let fetching = Fetching { offline: args.offline, quiet: false, interrupt: None };
+    let fetching = Fetching { offline: args.offline, quiet: console::is_quiet(), interrupt: None };
     let backbone = open::backbone(&args.backbone, &args.device, Options::default(), fetching)?;
     let imported = import(&args.from, args.template.as_deref(), &backbone)?;
     let template = imported.prompt.template.template();
-    eprintln!(
+    note!(
         "{}: {} vectors in \"{}\"",
         imported.kind,
         imported.prompt.template.prompt_len(),
         template.source()
     );
     if imported.unused > 0 {
-        eprintln!(
+        note!(
             "{} more vectors, for which the template has no place, are left out",
             imported.unused
         );
     }
     make_parent(&args.out)?;
     export_safetensors(&args.out, &imported.prompt, &backbone, &args.backbone)?;
-    eprintln!("wrote {}; read back, equal to what was imported", args.out.display());
-    println!("{}", args.out.display());
+    note!("wrote {}; read back, equal to what was imported", args.out.display());
+    crate::tables::line(&args.out.display())?;
     Ok(Outcome::Done)
 }

@@ -11,12 +11,15 @@ use super::open::{self, Fetching};
 use super::predict::parse_input;
 use crate::args::{Format, InspectArgs, Which};
 use crate::exit::Outcome;
-use crate::tables;
+use crate::{console, tables};
 
 /// Shows a template as encoded and what its vectors resemble.
 pub fn run(args: &InspectArgs) -> anyhow::Result<Outcome> {
-    let fetching =
-        Fetching { offline: args.offline, quiet: args.format == Format::Json, interrupt: None };
+    let fetching = Fetching {
+        offline: args.offline,
+        quiet: console::is_quiet() || args.format == Format::Json,
+        interrupt: None,
+    };
     let open = open::run(&args.run, &args.overrides.all(), Which::Best, fetching)?;
     let (backbone, prompt) = (&open.backbone, &open.prompt);
     let template = prompt.template.template();

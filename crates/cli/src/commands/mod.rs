@@ -4,13 +4,18 @@ mod adapt;
 mod backbones;
 mod bench;
 mod compare;
+mod completions;
+mod config;
 mod doctor;
 mod estimate;
 mod eval;
 mod export;
 mod fetch;
 mod import;
+mod init;
 mod inspect;
+mod ls;
+mod man;
 mod open;
 mod predict;
 mod search;
@@ -19,6 +24,7 @@ mod suite;
 mod suite_workers;
 mod together;
 mod train;
+mod validate;
 
 use crate::args::{Cli, Command};
 use crate::exit::Outcome;
@@ -38,10 +44,16 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Inspect(args) => inspect::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Import(args) => import::run(&args),
+        Command::Ls(args) => ls::run(&args),
+        Command::Init(args) => init::run(&args),
+        Command::Validate(args) => validate::run(&args),
+        Command::Config(args) => config::run(&args),
         Command::Fetch(args) => fetch::run(&args),
         Command::Backbones(args) => backbones::run(&args),
-        Command::Doctor => doctor::run(),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Estimate(args) => estimate::run(&args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
     }
 }

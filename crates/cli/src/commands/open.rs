@@ -9,14 +9,15 @@ use backbone::device::Device;
 use backbone::source::fetch::hub::{self, Hub, HubError, HubModel};
 use backbone::source::fetch::{self, FetchEvent, Located, Missing};
 use backbone::{Backbone, DeviceSpec, Options, registry};
-use ptuning_core::template::Template;
 use trainer::checkpoint::Checkpoint;
 use trainer::prompt::Prompt;
 use trainer::run_dir::{Job, RunDir};
+use trainer::runs::TASKS;
 use trainer::settings::{Settings, Split, neighbour};
 use trainer::task::{Task, backbone_options};
 
 use crate::args::{SplitArg, Which};
+use crate::console::say;
 use crate::exit::Hinted;
 use crate::interrupt::Interrupt;
 use crate::progress::FetchProgress;
@@ -62,7 +63,7 @@ pub fn locate(source: &str, fetching: Fetching<'_>) -> anyhow::Result<PathBuf> {
         .into());
     }
     if !fetching.quiet {
-        eprintln!("the backbone '{missing}' is not here yet{lacks}");
+        say!("the backbone '{missing}' is not here yet{lacks}");
     }
     match missing {
         Missing::Catalogue(model) => download(model.name, fetching),
@@ -100,7 +101,7 @@ pub fn unless_interrupted<T>(
 ) -> anyhow::Result<Option<T>> {
     match result {
         Err(error) if interrupt.training.should_stop() => {
-            eprintln!("interrupted; {}", left_behind(&error));
+            say!("interrupted; {}", left_behind(&error));
             Ok(None)
         }
         result => result.map(Some),
@@ -137,7 +138,7 @@ pub fn backbone(
     let backbone = backbone::load_with(&path, &device, options)?;
     if !fetching.quiet {
         let model = &backbone.model;
-        eprintln!(
+        say!(
             "backbone {source} ({}, {} wide, {} words) on {device_name}, loaded in {:.1} s",
             backbone.identity.family,
             model.hidden_size(),
@@ -215,7 +216,7 @@ pub fn run(
         )),
         Job::Together => Some((
             "this run trained several tasks together",
-            format!("each has a run of its own in {}", path.join(super::together::TASKS).display()),
+            format!("each has a run of its own in {}", path.join(TASKS).display()),
         )),
         Job::Search => Some((
             "this run searched for a prompt and trained none",
@@ -263,20 +264,15 @@ pub fn check_file(flag: &str, file: &Path) -> anyhow::Result<()> {
 
 /// Data and backbone of some settings.
 pub fn task(settings: Settings, fetching: Fetching<'_>) -> anyhow::Result<Task> {
-    check_templates(&settings)?;
     let backbone = settings_backbone(&settings, fetching)?;
     Ok(Task::load(settings, backbone)?)
 }
 
-/// What can be seen to be wrong without a backbone should not wait for a download.
-pub fn check_templates(settings: &Settings) -> Result<(), trainer::Error> {
-    parse("template.text", &settings.template.text)?;
-    settings.eval.manual.as_ref().map_or(Ok(()), |manual| parse("eval.manual", manual))
-}
-
-fn parse(setting: &'static str, text: &str) -> Result<(), trainer::Error> {
-    let parsed = Template::parse(text);
-    parsed
-        .map(|_| ())
-        .map_err(|source| trainer::Error::Template { setting, source: Box::new(source) })
+/// Makes the folder that a file is to be written in.
+pub fn make_parent(path: &Path) -> anyhow::Result<()> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("{}: cannot be created", folder.display()))?;
+    }
+    Ok(())
 }

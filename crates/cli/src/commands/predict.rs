@@ -21,6 +21,7 @@ use trainer::tagging::tag;
 
 use super::open::{self, Fetching};
 use crate::args::{AnswersArgs, Format, PredictArgs, Which};
+use crate::console::say;
 use crate::exit::{Hinted, Outcome};
 use crate::{entity_tables, tables};
 
@@ -192,7 +193,7 @@ fn from_words(words: &[String], fields: &[&str]) -> anyhow::Result<Vec<Fields>> 
 fn from_stdin(fields: &[&str]) -> anyhow::Result<Vec<Fields>> {
     let stdin = std::io::stdin();
     if stdin.is_terminal() {
-        eprintln!("reading inputs from the terminal, one per line; end with Ctrl-D");
+        say!("reading inputs from the terminal, one per line; end with Ctrl-D");
     }
     let mut inputs = Vec::new();
     for (line, text) in stdin.lock().lines().enumerate() {

@@ -12,10 +12,11 @@ use trainer::task::Task;
 
 use super::open::{self, Fetching};
 use crate::args::{Format, LimitArgs, MethodArg, ResumeArgs, SearchArgs};
+use crate::console::say;
 use crate::exit::{Hinted, Outcome};
 use crate::interrupt::Interrupt;
 use crate::search_progress::SearchProgress;
-use crate::{search_tables, shell, tables};
+use crate::{console, search_tables, shell, tables};
 
 /// Rows of the table, where nothing else is asked for.
 const ROWS: usize = 10;
@@ -50,13 +51,13 @@ pub fn run(args: &SearchArgs) -> anyhow::Result<Outcome> {
     check_files(&options.method)?;
     RunDir::check_free(&settings, args.run.force)?;
     let interrupt = Interrupt::install();
-    let quiet = args.run.quiet || args.format == Format::Json;
+    let quiet = console::is_quiet() || args.format == Format::Json;
     let Some(mut task) = open_task(settings, args.run.offline, quiet, &interrupt)? else {
         return Ok(Outcome::Interrupted);
     };
     // Everything that can be wrong is looked at before the folder is made.
     let Some(proposals) = prepare(&task, &options, &interrupt.training)? else {
-        eprintln!("interrupted; nothing was left behind");
+        say!("interrupted; nothing was left behind");
         return Ok(Outcome::Interrupted);
     };
     let settings = &task.settings;
@@ -80,11 +81,11 @@ pub fn resume(args: &ResumeArgs, run: &RunDir) -> anyhow::Result<Outcome> {
         seconds: asked.seconds.or(limits.seconds),
     };
     let interrupt = Interrupt::install();
-    let Some(mut task) = open_task(settings, args.offline, args.quiet, &interrupt)? else {
+    let Some(mut task) = open_task(settings, args.offline, console::is_quiet(), &interrupt)? else {
         return Ok(Outcome::Interrupted);
     };
     write_options(run, &options)?;
-    let printing = Printing { quiet: args.quiet, format: Format::Table, rows: ROWS };
+    let printing = Printing { quiet: console::is_quiet(), format: Format::Table, rows: ROWS };
     go(&mut task, &options, run, &interrupt, printing)
 }
 
@@ -103,7 +104,7 @@ fn go(
     printing: Printing,
 ) -> anyhow::Result<Outcome> {
     if !printing.quiet {
-        eprintln!("run folder {}", run.path().display());
+        say!("run folder {}", run.path().display());
     }
     let mut progress = SearchProgress::new(printing.quiet, task.settings.log.every);
     let (end, leaderboard) = search(task, options, run, &interrupt.training, &mut progress)?;
@@ -111,7 +112,7 @@ fn go(
     let folder = shell::word(&run.path().to_string_lossy());
     let evaluations = leaderboard.evaluations;
     if end == SearchEnd::Interrupted {
-        eprintln!("saved after evaluation {evaluations}; go on with:\n  ptune resume {folder}");
+        say!("saved after evaluation {evaluations}; go on with:\n  ptune resume {folder}");
         return Ok(Outcome::Interrupted);
     }
     match printing.format {
@@ -120,12 +121,12 @@ fn go(
     }
     if !printing.quiet {
         match end {
-            SearchEnd::Budget => eprintln!(
+            SearchEnd::Budget => say!(
                 "the budget of {evaluations} evaluations is used up; more with:\n  \
                  ptune resume {folder} --budget {}",
                 2 * evaluations
             ),
-            SearchEnd::Seconds => eprintln!(
+            SearchEnd::Seconds => say!(
                 "the time is up after {evaluations} evaluations; more with:\n  \
                  ptune resume {folder} --seconds {}",
                 2 * options.limits.seconds.unwrap_or_default() as u64
@@ -144,7 +145,7 @@ fn say_next(leaderboard: &Leaderboard, run: &RunDir) {
     let template = format!("template.text={}", serde_json::Value::from(winner.template.as_str()));
     let template = shell::word(&template);
     let command = if winner.epochs.is_some() { "train" } else { "eval" };
-    eprintln!(
+    say!(
         "\nnext:\n  ptune {command} --config {config} --set {template}{}",
         match command {
             "train" => " --name best-layout",

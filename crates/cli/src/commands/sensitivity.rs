@@ -9,14 +9,14 @@ use super::open::{self, Fetching};
 use crate::args::{Format, SensitivityArgs, Which};
 use crate::exit::{Hinted, Outcome};
 use crate::search_progress::SearchProgress;
-use crate::{search_tables, tables};
+use crate::{console, search_tables, tables};
 
 /// Scores many wordings of one question.
 pub fn run(args: &SensitivityArgs) -> anyhow::Result<Outcome> {
     let overrides = args.overrides.all();
     let settings = settings::load(&args.config, &overrides)?;
     open::check_file("--prompts", &args.prompts)?;
-    let quiet = args.quiet || args.format == Format::Json;
+    let quiet = console::is_quiet() || args.format == Format::Json;
     let fetching = Fetching { offline: args.offline, quiet, interrupt: None };
     let (task, prompt) = match &args.run {
         None => (open::task(settings, fetching)?, None),

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use anyhow::Context;
 use backbone::Backbone;
 use trainer::progress::Observer;
 use trainer::settings::{self, BackboneSettings, Cell, Settings, Split, Suite};
@@ -13,11 +12,12 @@ use trainer::suite::{
 use super::open::{self, Fetching};
 use super::suite_workers::{self, Crew, Told};
 use crate::args::{Format, MergeArgs, SuiteArgs, SuiteCommand};
+use crate::console::say;
 use crate::exit::{Hinted, Outcome};
 use crate::interrupt::Interrupt;
 use crate::progress::{TrainProgress, scores_in_words};
-use crate::tables;
 use crate::threshold::{Threshold, thresholds};
+use crate::{console, tables};
 
 /// Runs a suite, a part of it, or joins parts.
 pub fn run(args: &SuiteArgs) -> anyhow::Result<Outcome> {
@@ -29,9 +29,6 @@ pub fn run(args: &SuiteArgs) -> anyhow::Result<Outcome> {
     let thresholds = thresholds(&args.fail_under, &["p1", "mrr", "f1"])?;
     let shard = args.shard.as_deref().map_or(Ok(Shard { part: 1, of: 1 }), shard)?;
     let suite = settings::load_suite(file, &args.overrides.all())?;
-    for cell in &suite.cells {
-        open::check_templates(&cell.settings).with_context(|| format!("cell {}", cell.id))?;
-    }
     if args.list {
         list(&suite, shard)?;
         return Ok(Outcome::Done);
@@ -47,12 +44,12 @@ pub fn run(args: &SuiteArgs) -> anyhow::Result<Outcome> {
     let own = || suite.cells.iter().enumerate().filter(|(place, _)| shard.holds(*place));
     own().try_for_each(|(_, cell)| dir.forget_failure(&cell.id))?;
     let pending = own().filter(|(_, cell)| dir.state(&cell.id) != State::Done).count();
-    if !args.quiet {
+    if !console::is_quiet() {
         let (all, folder) = (own().count(), dir.path().display());
-        eprintln!("suite {}: {pending} of {all} cells to run, in {folder}", suite.name);
+        say!("suite {}: {pending} of {all} cells to run, in {folder}", suite.name);
     }
     let crew = Crew::of(args.jobs, pending);
-    let teller = if args.quiet { Teller::Nothing } else { Teller::Words };
+    let teller = if console::is_quiet() { Teller::Nothing } else { Teller::Words };
     let end = match crew.is_alone() {
         true => {
             let mut desk = Desk::new(args, &suite, &interrupt, teller);
@@ -61,7 +58,7 @@ pub fn run(args: &SuiteArgs) -> anyhow::Result<Outcome> {
         false => {
             let numbers = Numbers::new(&suite);
             let tell = |told: &Told| {
-                if !args.quiet {
+                if !console::is_quiet() {
                     tell(told, &numbers)
                 }
             };
@@ -71,11 +68,11 @@ pub fn run(args: &SuiteArgs) -> anyhow::Result<Outcome> {
     let results = Results::gather(&dir)?;
     results.write(&dir)?;
     if end == WorkEnd::Interrupted {
-        eprintln!("saved; the same command goes on");
+        say!("saved; the same command goes on");
         return Ok(Outcome::Interrupted);
     }
     show(&results, args.format)?;
-    report_left(&results, &suite, &dir, shard, args.quiet)?;
+    report_left(&results, &suite, &dir, shard, console::is_quiet())?;
     Ok(judge(&results, &thresholds))
 }
 
@@ -100,7 +97,7 @@ fn join(args: &MergeArgs) -> anyhow::Result<Outcome> {
     let results = Results::gather(&dir)?;
     results.write(&dir)?;
     let (done, of) = results.progress();
-    eprintln!("{new} cells joined in {}; {done} of {of} are there", dir.path().display());
+    say!("{new} cells joined in {}; {done} of {of} are there", dir.path().display());
     show(&results, args.format)?;
     Ok(Outcome::Done)
 }
@@ -154,7 +151,7 @@ fn report_left(
     let left = own.iter().filter(|cell| matches!(dir.state(&cell.id), State::New | State::Begun));
     let left = left.count();
     if left > 0 && !quiet {
-        eprintln!("{left} cells are not done: other workers are at work on them");
+        say!("{left} cells are not done: other workers are at work on them");
     }
     // What keeps many cells from being run is told once.
     let mut causes: Vec<(&String, Vec<&str>)> = Vec::new();
@@ -202,20 +199,17 @@ fn judge(results: &Results, thresholds: &[Threshold]) -> Outcome {
             match mean {
                 Some(mean) if mean >= percent => {}
                 Some(mean) => {
-                    eprintln!("{variant}: {} is {mean:.1}, below {percent}", threshold.name);
+                    say!("{variant}: {} is {mean:.1}, below {percent}", threshold.name);
                     judged = Outcome::BelowThreshold;
                 }
                 None => {
-                    eprintln!(
-                        "{variant}: {} is not known before all tasks are done",
-                        threshold.name
-                    );
+                    say!("{variant}: {} is not known before all tasks are done", threshold.name);
                     judged = Outcome::BelowThreshold;
                 }
             }
         }
         if table.is_none() {
-            eprintln!("{}: no cell has such a score", threshold.name);
+            say!("{}: no cell has such a score", threshold.name);
             judged = Outcome::BelowThreshold;
         }
     }
@@ -256,12 +250,12 @@ impl<'a> Numbers<'a> {
 /// One line for each event.
 fn tell(told: &Told, numbers: &Numbers<'_>) {
     match told {
-        Told::Begun { cell } => eprintln!("{}", numbers.of(cell)),
-        Told::Done { cell, scores } => eprintln!("{}: {scores}", numbers.of(cell)),
-        Told::Failed { cell, why } => eprintln!("{}: failed: {why}", numbers.of(cell)),
+        Told::Begun { cell } => say!("{}", numbers.of(cell)),
+        Told::Done { cell, scores } => say!("{}: {scores}", numbers.of(cell)),
+        Told::Failed { cell, why } => say!("{}: failed: {why}", numbers.of(cell)),
         Told::Lost { cell, how } => {
             let cell = cell.as_deref().map(|cell| format!(" on {}", numbers.of(cell)));
-            eprintln!("a worker ended{}: {how}", cell.unwrap_or_default());
+            say!("a worker ended{}: {how}", cell.unwrap_or_default());
         }
     }
 }

@@ -13,23 +13,33 @@ use trainer::checkpoint::Checkpoint;
 use trainer::evaluate::{self, evaluate};
 use trainer::export::export_safetensors;
 use trainer::run_dir::{Job, RunDir, RunInfo};
-use trainer::settings::{self, Settings};
+use trainer::runs::{TASKS, task_folders};
+use trainer::settings::{self, Settings, SettingsError};
 use trainer::task::Task;
 use trainer::train_loop::TogetherLoop;
 
 use super::open::{self, Fetching};
 use super::train::{check_epochs, describe, is_interrupted, say_where};
 use crate::args::{ResumeArgs, TrainArgs};
+use crate::console::say;
 use crate::exit::{Hinted, Outcome};
 use crate::interrupt::Interrupt;
 use crate::progress::{TrainProgress, scores_in_words};
-use crate::{shell, tables};
+use crate::{console, shell, tables};
 
 /// A new run of several tasks.
 pub fn train(args: &TrainArgs) -> anyhow::Result<Outcome> {
     let overrides = args.run.overrides.all();
-    let load = |config: &PathBuf| settings::load(config, &overrides);
-    let mut all = args.config.iter().map(load).collect::<Result<Vec<Settings>, _>>()?;
+    let (mut all, mut problems) = (Vec::new(), Vec::new());
+    for config in &args.config {
+        match settings::load(config, &overrides) {
+            Ok(settings) => all.push(settings),
+            Err(error) => problems.extend(error.problems),
+        }
+    }
+    if !problems.is_empty() {
+        return Err(SettingsError { problems }.into());
+    }
     check(&args.config, &all)?;
     let names: Vec<&str> = all.iter().map(|settings| settings.name.as_str()).collect();
     let name = args.run.name.clone().unwrap_or_else(|| names.join("_"));
@@ -39,7 +49,7 @@ pub fn train(args: &TrainArgs) -> anyhow::Result<Outcome> {
         settings.runs = folder.join(TASKS);
     }
     let interrupt = Interrupt::install();
-    let Some(tasks) = tasks(all, args.run.offline, args.run.quiet, &interrupt)? else {
+    let Some(tasks) = tasks(all, args.run.offline, console::is_quiet(), &interrupt)? else {
         return Ok(Outcome::Interrupted);
     };
     let mut training = TogetherLoop::new(&tasks)?;
@@ -51,24 +61,24 @@ pub fn train(args: &TrainArgs) -> anyhow::Result<Outcome> {
         let info = RunInfo { job: Job::Train, ..info.clone() };
         RunDir::create(&task.settings, &info, false)?;
     }
-    if !args.run.quiet {
-        eprintln!("run folder {}", run.path().display());
+    if !console::is_quiet() {
+        say!("run folder {}", run.path().display());
     }
-    go(&tasks, &mut training, &run, &interrupt, args.run.quiet)
+    go(&tasks, &mut training, &run, &interrupt, console::is_quiet())
 }
 
 /// An earlier run of several tasks, from its last checkpoint.
 pub fn resume(args: &ResumeArgs, run: &RunDir) -> anyhow::Result<Outcome> {
     let overrides = args.overrides.all();
     let settings = |path: PathBuf| RunDir::open(&path)?.settings(&overrides);
-    let all = folders(run)?.into_iter().map(settings).collect::<Result<Vec<Settings>, _>>()?;
+    let all = task_folders(run)?.into_iter().map(settings).collect::<Result<Vec<Settings>, _>>()?;
     open::check_overrides(&overrides, &open::SETTLED)?;
     open::check_last(run)?;
     let checkpoint = Checkpoint::load(&run.last())?;
     let epochs = all.first().map_or(0, |settings| settings.train.epochs);
     check_epochs(&checkpoint.header.position, epochs, run)?;
     let interrupt = Interrupt::install();
-    let Some(tasks) = tasks(all, args.offline, args.quiet, &interrupt)? else {
+    let Some(tasks) = tasks(all, args.offline, console::is_quiet(), &interrupt)? else {
         return Ok(Outcome::Interrupted);
     };
     let mut training = TogetherLoop::new(&tasks)?;
@@ -82,14 +92,11 @@ pub fn resume(args: &ResumeArgs, run: &RunDir) -> anyhow::Result<Outcome> {
         }
     }
     run.rewind(training.position())?;
-    if !args.quiet {
+    if !console::is_quiet() {
         say_where(training.position(), epochs, run);
     }
-    go(&tasks, &mut training, run, &interrupt, args.quiet)
+    go(&tasks, &mut training, run, &interrupt, console::is_quiet())
 }
-
-/// Folder of the tasks' own runs.
-pub const TASKS: &str = "tasks";
 
 /// The config of a run of several tasks: their names, the first of which says how all are trained.
 fn overview(tasks: &[Task]) -> String {
@@ -99,21 +106,6 @@ fn overview(tasks: &[Task]) -> String {
         "# Each has its config in tasks/NAME; the first says how all are trained.\ntasks = [{}]\n",
         names.join(", ")
     )
-}
-
-/// Run folders of the tasks, in their order.
-fn folders(run: &RunDir) -> anyhow::Result<Vec<PathBuf>> {
-    let file = run.path().join("config.toml");
-    let text = std::fs::read_to_string(&file).with_context(|| format!("{}", file.display()))?;
-    let table: toml::Table = text.parse().with_context(|| format!("{}", file.display()))?;
-    let names = table.get("tasks").and_then(|names| names.as_array());
-    let names: Option<Vec<&str>> =
-        names.and_then(|names| names.iter().map(|n| n.as_str()).collect());
-    let names = names.filter(|names| !names.is_empty()).ok_or_else(|| Hinted {
-        message: format!("{}: expected tasks = [names], found none", file.display()),
-        hint: "`ptune train --force` with the tasks' configs starts the run again".to_owned(),
-    })?;
-    Ok(names.into_iter().map(|name| run.path().join(TASKS).join(name)).collect())
 }
 
 fn of_task(task: &Task) -> anyhow::Result<RunDir> {
@@ -166,9 +158,6 @@ fn tasks(
 ) -> anyhow::Result<Option<Vec<Task>>> {
     let fetching = Fetching { offline, quiet, interrupt: Some(interrupt) };
     let load = || {
-        for settings in &all {
-            open::check_templates(settings)?;
-        }
         let backbone = Arc::new(open::settings_backbone(&all[0], fetching)?);
         let task = |settings| Ok(Task::load(settings, backbone.clone())?);
         all.into_iter().map(task).collect()
@@ -186,13 +175,10 @@ fn go(
     let settings = &tasks[0].settings;
     if !quiet {
         let (all, shared) = training.virtual_tokens();
-        eprintln!(
-            "{all} virtual tokens, {shared} of them shared; trained as {} says",
-            settings.name
-        );
+        say!("{all} virtual tokens, {shared} of them shared; trained as {} says", settings.name);
         for (task, (train, dev)) in tasks.iter().zip(training.counts()) {
-            eprintln!("{}: train {}", task.settings.name, describe(&train));
-            eprintln!("{}: dev   {}", task.settings.name, describe(&dev));
+            say!("{}: train {}", task.settings.name, describe(&train));
+            say!("{}: dev   {}", task.settings.name, describe(&dev));
         }
     }
     let started = Instant::now();
@@ -207,7 +193,7 @@ fn go(
         let own = of_task(task)?;
         checkpoint.save(&own.best())?;
         let mut evaluations = Vec::new();
-        println!("{}", task.settings.name);
+        tables::line(&task.settings.name)?;
         for &split in &task.settings.eval.splits {
             let evaluation = evaluate(task, Some(&prompt), split)?;
             tables::evaluation(&evaluation)?;
@@ -222,16 +208,13 @@ fn go(
         export_safetensors(&own.prompt(), &prompt, &task.backbone, &settings.backbone.source)?;
     }
     for (split, scores) in &all {
-        println!(
-            "{split}, mean of {} tasks: {}",
-            scores.len(),
-            scores_in_words(&Scores::mean(scores))
-        );
+        let mean = scores_in_words(&Scores::mean(scores));
+        tables::line(&format!("{split}, mean of {} tasks: {mean}", scores.len()))?;
     }
     if !quiet {
         let folder = run.path().join(TASKS).join(&settings.name);
         let folder = shell::word(&folder.to_string_lossy());
-        eprintln!("\nnext:\n  ptune inspect {folder}\n  ptune eval {folder}");
+        say!("\nnext:\n  ptune inspect {folder}\n  ptune eval {folder}");
     }
     Ok(Outcome::Done)
 }

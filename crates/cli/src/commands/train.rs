@@ -16,10 +16,11 @@ use trainer::train_loop::{End, TrainLoop};
 use super::open::{self, Fetching};
 use super::{adapt, search, together};
 use crate::args::{ResumeArgs, TrainArgs};
+use crate::console::say;
 use crate::exit::{Hinted, Outcome};
 use crate::interrupt::Interrupt;
 use crate::progress::TrainProgress;
-use crate::{shell, tables};
+use crate::{console, shell, tables};
 
 /// A new run.
 pub fn train(args: &TrainArgs) -> anyhow::Result<Outcome> {
@@ -29,7 +30,7 @@ pub fn train(args: &TrainArgs) -> anyhow::Result<Outcome> {
     let settings = settings::load(config, &args.run.overrides())?;
     RunDir::check_free(&settings, args.run.force)?;
     let interrupt = Interrupt::install();
-    let Some(task) = open_task(settings, args.run.offline, args.run.quiet, &interrupt)? else {
+    let Some(task) = open_task(settings, args.run.offline, console::is_quiet(), &interrupt)? else {
         return Ok(Outcome::Interrupted);
     };
     let mut training = TrainLoop::new(&task)?;
@@ -38,10 +39,10 @@ pub fn train(args: &TrainArgs) -> anyhow::Result<Outcome> {
     let info = RunInfo::now(Job::Train, &settings.device, settings.seed, &task.backbone.identity);
     // Everything that can be wrong has been looked at: only now the folder is made.
     let run = RunDir::create(&task.settings, &info, args.run.force)?;
-    if !args.run.quiet {
-        eprintln!("run folder {}", run.path().display());
+    if !console::is_quiet() {
+        say!("run folder {}", run.path().display());
     }
-    go(&task, &mut training, &run, &interrupt, args.run.quiet)
+    go(&task, &mut training, &run, &interrupt, console::is_quiet())
 }
 
 /// An earlier run, from its last checkpoint.
@@ -65,7 +66,7 @@ pub fn resume(args: &ResumeArgs) -> anyhow::Result<Outcome> {
     let checkpoint = Checkpoint::load(&run.last())?;
     check_epochs(&checkpoint.header.position, settings.train.epochs, &run)?;
     let interrupt = Interrupt::install();
-    let Some(task) = open_task(settings, args.offline, args.quiet, &interrupt)? else {
+    let Some(task) = open_task(settings, args.offline, console::is_quiet(), &interrupt)? else {
         return Ok(Outcome::Interrupted);
     };
     let mut training = TrainLoop::new(&task)?;
@@ -77,10 +78,10 @@ pub fn resume(args: &ResumeArgs) -> anyhow::Result<Outcome> {
         run.write_settings(&task.settings)?;
     }
     run.rewind(training.position())?;
-    if !args.quiet {
+    if !console::is_quiet() {
         say_where(training.position(), task.settings.train.epochs, &run);
     }
-    go(&task, &mut training, &run, &interrupt, args.quiet)
+    go(&task, &mut training, &run, &interrupt, console::is_quiet())
 }
 
 /// Says where a run goes on.
@@ -88,16 +89,16 @@ pub fn say_where(position: &Position, epochs: usize, run: &RunDir) {
     let Position { step, epoch, stopped, .. } = position;
     let folder = run.path().display();
     if *stopped || *epoch >= epochs {
-        eprintln!("{folder}: training has come to its end after {epoch} epochs");
+        say!("{folder}: training has come to its end after {epoch} epochs");
     } else {
-        eprintln!("{folder}: going on after step {step} (epoch {})", epoch + 1);
+        say!("{folder}: going on after step {step} (epoch {})", epoch + 1);
     }
 }
 
 /// Says how to go on with a run that was interrupted.
 pub fn say_how_to_go_on(position: &Position, run: &RunDir) {
     let folder = shell::word(&run.path().to_string_lossy());
-    eprintln!("saved after step {}; go on with:\n  ptune resume {folder}", position.step);
+    say!("saved after step {}; go on with:\n  ptune resume {folder}", position.step);
 }
 
 /// Refuses fewer epochs than the run has begun: what was learned cannot be taken back.
@@ -137,10 +138,10 @@ fn go(
     let settings: &Settings = &task.settings;
     if !quiet {
         let (train, dev) = training.counts();
-        eprintln!("train {}", describe(&train));
-        eprintln!("dev   {}", describe(&dev));
+        say!("train {}", describe(&train));
+        say!("dev   {}", describe(&dev));
         if let Some((learn, all)) = training.lm_numbers() {
-            eprintln!("lm    {}", learns(learn, all));
+            say!("lm    {}", learns(learn, all));
         }
     }
     let started = Instant::now();
@@ -165,11 +166,11 @@ fn go(
         let folder = shell::word(&run.path().to_string_lossy());
         let inputs = example_inputs(task);
         if exported {
-            eprintln!("prompt exported to {}", run.prompt().display());
+            say!("prompt exported to {}", run.prompt().display());
         } else {
-            eprintln!("what the language model learned is in {}", run.best().display());
+            say!("what the language model learned is in {}", run.best().display());
         }
-        eprintln!("\nnext:\n  ptune predict {folder} {inputs}\n  ptune inspect {folder}");
+        say!("\nnext:\n  ptune predict {folder} {inputs}\n  ptune inspect {folder}");
     }
     Ok(Outcome::Done)
 }
@@ -190,12 +191,12 @@ pub fn is_interrupted(
         }
         End::Stopped if !quiet => {
             let patience = settings.train.patience.unwrap_or(0);
-            eprintln!("stopped early: no better dev P@1 for {patience} epochs");
+            say!("stopped early: no better dev P@1 for {patience} epochs");
         }
         End::Stopped | End::Finished => {}
     }
     if !quiet {
-        eprintln!("trained in {:.0} s; judging the best epoch", started.elapsed().as_secs_f64());
+        say!("trained in {:.0} s; judging the best epoch", started.elapsed().as_secs_f64());
     }
     false
 }

@@ -146,6 +146,9 @@ impl Folder {
     /// With more environment variables; Hugging Face's are unset otherwise, its cache being `hf`.
     pub fn run_with(&self, line: &str, input: &str, variables: &[(&str, &str)]) -> Ran {
         let mut command = Command::new(PTUNE);
+        for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
+            command.env_remove(name);
+        }
         for name in ["HF_HUB_CACHE", "HF_ENDPOINT", "HF_TOKEN", "HF_TOKEN_PATH", "HF_HUB_OFFLINE"] {
             command.env_remove(name);
         }

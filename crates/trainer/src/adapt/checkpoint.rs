@@ -14,7 +14,7 @@ use crate::checkpoint::{
 };
 
 /// The key of the file's metadata.
-const KEY: &str = "ptune-adapt";
+pub(crate) const KEY: &str = "ptune-adapt";
 
 /// What a checkpoint says about itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -17,6 +17,7 @@ use ptuning_core::language_model::{LanguageModel, Layout};
 use ptuning_core::objective::{Scores, cross_entropy, ranks};
 
 pub use checkpoint::AdaptCheckpoint;
+pub(crate) use checkpoint::KEY;
 pub(crate) use export::write_model;
 pub use export::{ModelCard, export_model};
 pub use text::{Asked, Part, Text};
@@ -29,6 +30,7 @@ use crate::run_dir::RunDir;
 use crate::settings::{AdaptSettings, TrainSettings};
 use crate::strategy::StepOutcome;
 use crate::train_loop::{End, Learner, Loop};
+use crate::validate::Tried;
 
 /// A language model that learns, and how a step is taken.
 pub struct FullTuning {
@@ -166,6 +168,15 @@ impl Adaptation {
     /// None for a model that was loaded.
     pub fn score(&self) -> Result<Scores, Error> {
         self.learner.score()
+    }
+
+    /// Takes the first step over the first batch, in memory alone.
+    ///
+    /// # Errors
+    /// A loss that is not a number.
+    pub fn try_step(&mut self) -> Result<Tried, Error> {
+        let Self { settings, learner, state } = self;
+        state.try_step(learner, &settings.train, settings.seed)
     }
 
     /// Trains until the end, writing metrics and checkpoints as it goes.

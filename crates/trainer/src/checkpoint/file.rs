@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use burn::tensor::{DType, TensorData};
-use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
+use safetensors::tensor::{Metadata, TensorView};
+use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
 use super::CheckpointError;
 
@@ -133,4 +133,35 @@ pub fn read_tensors(path: &Path) -> Result<Tensors, CheckpointError> {
         tensors.insert(name, data);
     }
     Ok((tensors, metadata))
+}
+
+/// Longest header that is read, as in the safetensors library.
+const LONGEST_HEADER: u64 = 100_000_000;
+
+/// Reads the text metadata of what [`write_tensors`] writes, without its tensors.
+///
+/// # Errors
+/// A file that is missing or cut short.
+pub(super) fn read_metadata(path: &Path) -> Result<BTreeMap<String, String>, CheckpointError> {
+    let read = |source| CheckpointError::Read { file: path.to_owned(), source };
+    let container = |source| CheckpointError::Container { file: path.to_owned(), source };
+    let mut file = std::fs::File::open(path).map_err(read)?;
+    let size = file.metadata().map_err(read)?.len();
+    let mut length = [0; 8];
+    if size < 8 {
+        return Err(container(SafeTensorError::HeaderTooSmall));
+    }
+    file.read_exact(&mut length).map_err(read)?;
+    let length = u64::from_le_bytes(length);
+    if length > LONGEST_HEADER || 8 + length > size {
+        return Err(container(SafeTensorError::InvalidHeaderLength));
+    }
+    let mut header = vec![0; length as usize];
+    file.read_exact(&mut header).map_err(read)?;
+    let header: Metadata = serde_json::from_slice(&header)
+        .map_err(|source| container(SafeTensorError::InvalidHeaderDeserialization(source)))?;
+    if 8 + length + header.data_len() as u64 != size {
+        return Err(container(SafeTensorError::MetadataIncompleteBuffer));
+    }
+    Ok(header.metadata().clone().unwrap_or_default().into_iter().collect())
 }

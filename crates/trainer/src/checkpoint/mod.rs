@@ -33,6 +33,7 @@ use serde::{Deserialize, Serialize};
 use crate::strategy::LmHeader;
 
 pub use error::CheckpointError;
+use file::read_metadata;
 pub use file::{atomically, is_being_written, read_tensors, write_tensors};
 
 /// The key of the header in the file's metadata.
@@ -189,6 +190,24 @@ pub(crate) fn write_with_header(
     write_tensors(path, tensors, BTreeMap::from([(key.to_owned(), header)]))
 }
 
+/// Keys of the headers that hold a position: of prompts, and of language models that read a text.
+const KEYS: [&str; 2] = [KEY, crate::adapt::KEY];
+
+/// Where the run of a checkpoint stands, of whatever job, from the file's header alone.
+///
+/// # Errors
+/// As [`Checkpoint::load`], but that tensors are counted and not read.
+pub fn position(path: &Path) -> Result<Position, CheckpointError> {
+    #[derive(Deserialize)]
+    struct Standing {
+        position: Position,
+    }
+    let metadata = read_metadata(path)?;
+    let text = KEYS.iter().find_map(|key| metadata.get(*key));
+    let standing: Standing = header_of(path, text, "a ptune checkpoint")?;
+    Ok(standing.position)
+}
+
 /// Reads what [`write_with_header`] wrote, `expected` being its name in words.
 ///
 /// # Errors
@@ -199,8 +218,17 @@ pub(crate) fn read_with_header<H: DeserializeOwned>(
     expected: &'static str,
 ) -> Result<(BTreeMap<String, TensorData>, H), CheckpointError> {
     let (tensors, metadata) = read_tensors(path)?;
+    Ok((tensors, header_of(path, metadata.get(key), expected)?))
+}
+
+/// Understands the header of a file, `expected` being the file's name in words.
+fn header_of<H: DeserializeOwned>(
+    path: &Path,
+    text: Option<&String>,
+    expected: &'static str,
+) -> Result<H, CheckpointError> {
     let foreign = || CheckpointError::Foreign { file: path.to_owned(), expected };
-    let text = metadata.get(key).ok_or_else(foreign)?;
+    let text = text.ok_or_else(foreign)?;
     // The version first: what follows may have changed with it.
     #[derive(Deserialize)]
     struct Version {
@@ -211,7 +239,7 @@ pub(crate) fn read_with_header<H: DeserializeOwned>(
     if found != FORMAT {
         return Err(CheckpointError::Format { file: path.to_owned(), expected: FORMAT, found });
     }
-    Ok((tensors, serde_json::from_str(text).map_err(metadata)?))
+    serde_json::from_str(text).map_err(metadata)
 }
 
 /// Takes out the tensors whose names begin with `prefix` and a dot, and drops that.

@@ -7,9 +7,19 @@ use ptuning_core::objective::Scores;
 use serde::{Deserialize, Serialize};
 
 use super::journal::{On, Record};
+use crate::error::Error;
+use crate::run_dir::RunDir;
 
 /// The file of the run folder.
 pub(crate) const FILE: &str = "leaderboard.json";
+
+/// What a run folder's search has found; `None` if it has not come so far.
+///
+/// # Errors
+/// A file that was changed into something else.
+pub fn leaderboard_of(run: &RunDir) -> Result<Option<Leaderboard>, Error> {
+    run.read_json(FILE)
+}
 
 /// A candidate with its scores.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

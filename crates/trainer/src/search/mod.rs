@@ -45,7 +45,7 @@ pub use halving::{Rung, rungs};
 pub use journal::{Journal, On, Record};
 pub use judge::{judge, judge_prompt};
 pub use layouts::layouts;
-pub use leaderboard::{Entry, Leaderboard};
+pub use leaderboard::{Entry, Leaderboard, leaderboard_of};
 pub use mine::{Mined, Miner};
 pub use options::{
     EditOptions, GradientOptions, Limits, Method, MineOptions, ParaphraseOptions, PromptsOptions,

@@ -1,12 +1,14 @@
 //! Settings of a run that trains a language model on a text: the same `[train]`, and `[text]` in the
 //! place of data and template. `configs/adapt-bert.toml` documents what `configs/lama.toml` does not.
 
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use super::reader::{OrDefault, Reader};
 use super::resolve::{name, seed, train};
+use super::shape::{Expected, Shape};
 use super::{DEFAULT_RUNS, LogSettings, TrainSettings, backbone};
 
 /// A whole adaptation, resolved and checked.
@@ -98,21 +100,22 @@ fn text(reader: &mut Reader<'_>) -> TextSettings {
         let hint = "[text] path = \"sentences.txt.gz\"";
         reader.missing("text.path", "a text file with one passage a line", hint);
     }
+    let share = Shape::Number { from: Bound::Excluded(0.0), to: Bound::Excluded(1.0) };
     TextSettings {
         path: path.map(|given| given.value).unwrap_or_default(),
         dev: reader.count("text.dev", 1).or_default_to(1000),
         limit: reader.count("text.limit", 2).map(|given| given.value),
         max_tokens: reader.count("text.max_tokens", 4).or_default_to(64),
         mask: reader
-            .read("text.mask", "a number above 0 and below 1", |node| {
+            .read("text.mask", share.told("a number above 0 and below 1"), |node| {
                 node.number().filter(|&share| share > 0.0 && share < 1.0)
             })
             .or_default_to(0.15),
     }
 }
 
-/// Every key that is read, `section.key`, in the order of reading.
-pub(super) fn keys() -> Vec<&'static str> {
+/// Every key that is read, `section.key`, with what it takes, in the order of reading.
+pub(super) fn keys() -> Vec<(&'static str, Expected)> {
     let mut reader = Reader::new(&[], Path::new(""), false);
     settings(&mut reader);
     reader.finish().1

@@ -26,7 +26,7 @@ pub(super) fn answers(reader: &mut Reader<'_>, single: Option<&str>) -> EvalAnsw
     let all = reader.choice("eval.answers", &[("single-token", false), ("all", true)]);
     let scoring = reader.choice("eval.scoring", &SCORINGS);
     let key = "eval.length_normalisation";
-    let mean = reader.read(key, "`true` or `false`", super::document::Node::boolean);
+    let mean = reader.truth(key);
     if !matches!(all, Some(Given { value: true, .. })) {
         let place = all.as_ref().map(|given| &given.place);
         let reason = "answers `single-token`, only with `all`";

@@ -7,6 +7,7 @@ use super::document::Node;
 use super::error::Fault;
 use super::reader::{Given, OrDefault, Reader, neighbour};
 use super::sections::*;
+use super::shape::Shape;
 
 /// Reads `[data]`.
 pub(super) fn data(reader: &mut Reader<'_>) -> DataSettings {
@@ -56,6 +57,7 @@ fn split_file(
     key: &'static str,
     folder: &Option<Given<PathBuf>>,
 ) -> Option<PathBuf> {
+    reader.takes_path(key);
     // A name without a folder of its own is looked for in the data's folder first.
     let typed = reader.node(key).and_then(Node::string).map(PathBuf::from);
     if let (Some(typed), Some(folder)) = (typed.filter(|typed| typed.is_relative()), folder) {
@@ -92,6 +94,9 @@ fn split_file(
 
 fn candidates(reader: &mut Reader<'_>) -> Vec<CandidateSource> {
     let key = "data.candidates";
+    let expected = "`dataset`, `vocabulary`, the path of a word list, or a list of these";
+    let shape = Shape::Either(vec![Shape::Text, Shape::list(Shape::Text, 1)]);
+    reader.takes(key, shape.told(expected));
     let Some(node) = reader.node(key) else {
         return vec![CandidateSource::Dataset];
     };
@@ -114,9 +119,7 @@ fn candidates(reader: &mut Reader<'_>) -> Vec<CandidateSource> {
             _ => {
                 let fault = Fault::Wrong {
                     key: key.to_owned(),
-                    expected: "`dataset`, `vocabulary`, the path of a word list, or a list of \
-                               these"
-                        .to_owned(),
+                    expected: expected.to_owned(),
                     found: node.describe(),
                 };
                 reader.problem(node.place.clone(), fault, None);
@@ -133,6 +136,7 @@ fn candidates(reader: &mut Reader<'_>) -> Vec<CandidateSource> {
 fn inputs(reader: &mut Reader<'_>) -> BTreeMap<String, String> {
     let expected = "a table from the template's fields to keys of a row, such as { x = \
                     \"sub_label\" }";
+    let expected = Shape::table(Shape::Text).told(expected);
     let given = reader.read("data.inputs", expected, |node: &Node| {
         let entries = node.table().filter(|entries| !entries.is_empty())?;
         let pair = |entry: &super::document::Entry| {

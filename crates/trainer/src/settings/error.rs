@@ -2,6 +2,8 @@
 
 use std::{fmt, io, path::PathBuf};
 
+use ptuning_core::template::TemplateError;
+
 /// Where a value was given. Lines and columns count from 1, columns in characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
@@ -104,6 +106,30 @@ pub enum Fault {
         /// The absolute paths that were tried, in order.
         tried: Vec<PathBuf>,
     },
+    /// The text of a template.
+    #[error("`{key}`: {source}")]
+    Template {
+        /// The whole key.
+        key: &'static str,
+        /// What is wrong with it, and at which of its columns.
+        source: Box<TemplateError>,
+    },
+    /// A template that names an input which the data does not map.
+    #[error("`{key}`: the template needs the input '{field}', but data.inputs has {known}")]
+    NoInput {
+        /// The whole key.
+        key: &'static str,
+        /// The input.
+        field: String,
+        /// Inputs there are.
+        known: String,
+    },
+    /// The name of no device.
+    #[error("`device`: {found}")]
+    Device {
+        /// What is wrong with it.
+        found: String,
+    },
     /// A path that TOML could not hold.
     #[error("`{key}`: the path {} is not UTF-8", .path.display())]
     NotUtf8 {
@@ -146,7 +172,7 @@ impl fmt::Display for Problem {
 /// looked at. `Display` prints all problems, one after the other, each with its hint below it.
 #[derive(Debug)]
 pub struct SettingsError {
-    /// The problems: first those of known keys, then the unknown keys.
+    /// The problems: those of the file in its order, then those of the command line, then what is missing.
     pub problems: Vec<Problem>,
 }
 

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::reader::{Given, OrDefault, Reader};
 use super::sections::Strategy;
+use super::shape::Shape;
 
 /// `[lm]`: for the strategies that train the language model.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -53,7 +54,8 @@ pub(super) fn lm(reader: &mut Reader<'_>, strategy: Option<Strategy>) -> Option<
     let layers = reader.count("lm.layers", 1);
     let rank = reader.count("lm.rank", 1);
     let alpha = reader.positive("lm.alpha");
-    let expected = "a list of names, such as [\"q_proj\", \"v_proj\"]";
+    let expected =
+        Shape::list(Shape::Text, 1).told("a list of names, such as [\"q_proj\", \"v_proj\"]");
     let modules = reader.read("lm.modules", expected, |node| {
         let name = |node: &super::document::Node| {
             node.string().filter(|name| !name.trim().is_empty()).map(str::to_owned)

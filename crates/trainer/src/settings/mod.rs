@@ -8,23 +8,27 @@
 //! not taken are unknown and refused.
 //!
 //! Every key is documented where it is used, in `configs/lama.toml`; a test holds the two together.
-//! This module knows no template, device or backbone: their texts pass through unparsed.
+//! Of templates and devices it knows whether their texts can be understood; of backbones, nothing.
 
 mod adapt;
 mod answers;
 mod backbone;
 mod data;
 mod document;
+mod documentation;
 mod error;
 mod lm;
 mod nearest;
 mod paths;
 mod reader;
 mod resolve;
+mod schema;
 mod sections;
+mod shape;
 mod spans;
 mod suite;
 mod suite_cells;
+mod texts;
 mod verbalizer;
 mod verbalizer_kind;
 
@@ -33,12 +37,15 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 pub use adapt::{AdaptSettings, ScoreSettings, StartSettings, TextSettings};
+pub use documentation::{Documented, documentation, near_key, section_text};
 pub use error::{Fault, Place, Problem, SettingsError};
 pub use lm::{LmParts, LmSettings};
 pub(crate) use nearest::nearest;
 pub(crate) use paths::folder_of;
 pub use reader::neighbour;
+pub use schema::schema;
 pub use sections::*;
+pub use shape::Shape;
 pub use spans::{SENTENCE, SPAN, SpanSettings};
 pub use suite_cells::{Cell, CellKind, Suite, load_suite};
 pub use verbalizer::{Calibration, Labels, VerbalizerSettings};
@@ -98,7 +105,12 @@ pub struct Settings {
 ///
 /// [`SettingsError`] with every problem of the file and the overrides.
 pub fn load(path: &Path, overrides: &[String]) -> Result<Settings, SettingsError> {
-    resolve(&read(path)?, path, overrides, true, resolve::settings)
+    let settings = |reader: &mut reader::Reader<'_>| {
+        let settings = resolve::settings(reader);
+        texts::check(reader, &settings);
+        settings
+    };
+    resolve(&read(path)?, path, overrides, true, settings)
 }
 
 /// As [`load`], for a run that trains a language model on a text.
@@ -107,7 +119,12 @@ pub fn load(path: &Path, overrides: &[String]) -> Result<Settings, SettingsError
 ///
 /// As [`load`].
 pub fn load_adapt(path: &Path, overrides: &[String]) -> Result<AdaptSettings, SettingsError> {
-    resolve(&read(path)?, path, overrides, true, adapt::settings)
+    let settings = |reader: &mut reader::Reader<'_>| {
+        let settings = adapt::settings(reader);
+        texts::check_device(reader, &settings.device);
+        settings
+    };
+    resolve(&read(path)?, path, overrides, true, settings)
 }
 
 fn read(path: &Path) -> Result<String, SettingsError> {
@@ -153,14 +170,24 @@ pub fn adapt_from_toml_str(
     resolve(text, path, overrides, false, adapt::settings)
 }
 
+/// Where a key is given, if it is: in the file or by an override.
+pub fn place_of(path: &Path, overrides: &[String], key: &str) -> Option<Place> {
+    let mut root = document::parse(&read(path).ok()?, path).ok()?;
+    let mut problems = Vec::new();
+    for argument in overrides {
+        document::apply_override(&mut root, argument, &mut problems);
+    }
+    reader::lookup(&root, key).map(|node| node.place.clone())
+}
+
 /// Every key there is, as `key` or `section.key`.
 pub fn keys() -> Vec<&'static str> {
-    resolve::keys()
+    resolve::keys().into_iter().map(|(key, _)| key).collect()
 }
 
 /// Every key of a run that trains a language model on a text.
 pub fn adapt_keys() -> Vec<&'static str> {
-    adapt::keys()
+    adapt::keys().into_iter().map(|(key, _)| key).collect()
 }
 
 /// Every key of a suite.
@@ -198,5 +225,11 @@ fn resolve<T>(
     let mut reader = reader::Reader::new(&root, path, files_must_exist);
     let settings = settings(&mut reader);
     problems.extend(reader.finish().0);
+    // As one reads the file; then the command line; then what is given nowhere.
+    problems.sort_by_key(|problem| match &problem.place {
+        Place::File { line, column, .. } => (0, *line, *column),
+        Place::Flag { .. } => (1, 0, 0),
+        Place::Document { .. } => (2, 0, 0),
+    });
     if problems.is_empty() { Ok(settings) } else { Err(SettingsError { problems }) }
 }

@@ -9,6 +9,7 @@ use super::document::{Entry, Node};
 use super::error::{Fault, Place, Problem};
 use super::nearest::{nearest, nearest_key};
 use super::paths;
+use super::shape::{Expected, Shape};
 
 /// A value with the place it was given at.
 #[derive(Debug, Clone)]
@@ -33,7 +34,7 @@ pub(super) struct Reader<'a> {
     config: &'a Path,
     /// Whether files named in the settings must exist now.
     files_must_exist: bool,
-    known: Vec<&'static str>,
+    known: Vec<(&'static str, Expected)>,
     problems: Vec<Problem>,
 }
 
@@ -63,18 +64,18 @@ impl<'a> Reader<'a> {
     pub fn read<T>(
         &mut self,
         key: &'static str,
-        expected: &str,
+        expected: impl Into<Expected>,
         convert: impl Fn(&Node) -> Option<T>,
     ) -> Option<Given<T>> {
+        let expected = expected.into();
+        let words = expected.words.clone();
+        self.takes(key, expected);
         let node = self.node(key)?;
         match convert(node) {
             Some(value) => Some(Given { value, place: node.place.clone() }),
             None => {
-                let fault = Fault::Wrong {
-                    key: key.to_owned(),
-                    expected: expected.to_owned(),
-                    found: node.describe(),
-                };
+                let fault =
+                    Fault::Wrong { key: key.to_owned(), expected: words, found: node.describe() };
                 self.problem(node.place.clone(), fault, None);
                 None
             }
@@ -83,20 +84,26 @@ impl<'a> Reader<'a> {
 
     /// Reads text that is not blank.
     pub fn text(&mut self, key: &'static str) -> Option<Given<String>> {
-        self.read(key, "text that is not blank", |node| {
+        self.read(key, Shape::Text.told("text that is not blank"), |node| {
             node.string().filter(|text| !text.trim().is_empty()).map(str::to_owned)
         })
     }
 
     /// Reads a count of at least `least`.
     pub fn count(&mut self, key: &'static str, least: usize) -> Option<Given<usize>> {
-        let expected = format!("a whole number, at least {least}");
-        self.read(key, &expected, |node| node.count(least))
+        let expected = Shape::Whole { least }.told(format!("a whole number, at least {least}"));
+        self.read(key, expected, |node| node.count(least))
     }
 
     /// Reads a number above 0.
     pub fn positive(&mut self, key: &'static str) -> Option<Given<f64>> {
-        self.read(key, "a number above 0", |node| node.number().filter(|&number| number > 0.0))
+        let expected = Shape::positive().told("a number above 0");
+        self.read(key, expected, |node| node.number().filter(|&number| number > 0.0))
+    }
+
+    /// Reads a truth value.
+    pub fn truth(&mut self, key: &'static str) -> Option<Given<bool>> {
+        self.read(key, Shape::Truth.told("`true` or `false`"), Node::boolean)
     }
 
     /// Reads one of some names.
@@ -105,6 +112,8 @@ impl<'a> Reader<'a> {
         key: &'static str,
         choices: &[(&'static str, T)],
     ) -> Option<Given<T>> {
+        let names = choices.iter().map(|(name, _)| *name).collect();
+        self.takes(key, Shape::Choice(names).told(one_of(choices)));
         let node = self.node(key)?;
         self.choose(key, node, choices)
     }
@@ -120,22 +129,16 @@ impl<'a> Reader<'a> {
         if let Some(&(_, value)) = choices.iter().find(|(name, _)| Some(*name) == typed) {
             return Some(Given { value, place: node.place.clone() });
         }
-        let names: Vec<String> = choices.iter().map(|(name, _)| format!("`{name}`")).collect();
         let near = typed.and_then(|typed| nearest(typed, choices.iter().map(|(name, _)| *name)));
-        let fault = Fault::Wrong {
-            key: key.to_owned(),
-            expected: match names.as_slice() {
-                [only] => only.clone(),
-                _ => format!("one of {}", names.join(", ")),
-            },
-            found: node.describe(),
-        };
+        let fault =
+            Fault::Wrong { key: key.to_owned(), expected: one_of(choices), found: node.describe() };
         self.problem(node.place.clone(), fault, near.map(|name| format!("did you mean `{name}`?")));
         None
     }
 
     /// Reads the path of something that exists.
     pub fn path(&mut self, key: &'static str) -> Option<Given<PathBuf>> {
+        self.takes_path(key);
         let typed = self.text(key)?;
         let value = self.find(key, &typed.value, &typed.place, &[])?;
         Some(Given { value, place: typed.place })
@@ -213,18 +216,30 @@ impl<'a> Reader<'a> {
         lookup(self.root, name).is_some()
     }
 
+    /// Notes what a key takes. What was said first stands: it is nearest to what is meant.
+    pub fn takes(&mut self, key: &'static str, expected: Expected) {
+        match self.known.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, known)) if known.shape == Shape::Any => *known = expected,
+            Some(_) => {}
+            None => self.known.push((key, expected)),
+        }
+    }
+
+    /// Notes that a key takes a path.
+    pub fn takes_path(&mut self, key: &'static str) {
+        self.takes(key, Shape::Text.told("the path of a file or folder that is there"));
+    }
+
     /// The value of a key.
     pub fn node(&mut self, key: &'static str) -> Option<&'a Node> {
-        if !self.known.contains(&key) {
-            self.known.push(key);
-        }
+        self.takes(key, Shape::Any.told("a value"));
         lookup(self.root, key)
     }
 
-    /// All problems, the unknown keys last, and the keys that were read.
-    pub fn finish(mut self) -> (Vec<Problem>, Vec<&'static str>) {
+    /// All problems, the unknown keys last, and the keys that were read with what they take.
+    pub fn finish(mut self) -> (Vec<Problem>, Vec<(&'static str, Expected)>) {
         let sections: Vec<&str> =
-            self.known.iter().filter_map(|key| key.split_once('.')).map(|(s, _)| s).collect();
+            self.known.iter().filter_map(|(key, _)| key.split_once('.')).map(|(s, _)| s).collect();
         for entry in self.root {
             if !sections.contains(&entry.key.as_str()) {
                 self.check_known(&entry.key, &entry.place, &sections);
@@ -246,7 +261,7 @@ impl<'a> Reader<'a> {
     }
 
     fn check_known(&mut self, key: &str, place: &Place, sections: &[&str]) {
-        if self.known.contains(&key) {
+        if self.known.iter().any(|(known, _)| *known == key) {
             return;
         }
         let hint = match nearest(key, sections.iter().copied()) {
@@ -255,13 +270,26 @@ impl<'a> Reader<'a> {
                 Some(format!("a config with [{key}] is for `ptune train`"))
             }
             Some(section) => Some(format!("did you mean the section [{section}]?")),
-            None => nearest_key(key, &self.known).map(|near| format!("did you mean `{near}`?")),
+            None => {
+                let known: Vec<&str> = self.known.iter().map(|(key, _)| *key).collect();
+                nearest_key(key, &known).map(|near| format!("did you mean `{near}`?"))
+            }
         };
         self.problem(place.clone(), Fault::UnknownKey { key: key.to_owned() }, hint);
     }
 }
 
-fn lookup<'a>(root: &'a [Entry], key: &str) -> Option<&'a Node> {
+/// The names of some choices, in words.
+fn one_of<T>(choices: &[(&'static str, T)]) -> String {
+    let names: Vec<String> = choices.iter().map(|(name, _)| format!("`{name}`")).collect();
+    match names.as_slice() {
+        [only] => only.clone(),
+        _ => format!("one of {}", names.join(", ")),
+    }
+}
+
+/// The value of a key in a tree.
+pub(super) fn lookup<'a>(root: &'a [Entry], key: &str) -> Option<&'a Node> {
     let (first, rest) = match key.split_once('.') {
         Some((first, rest)) => (first, Some(rest)),
         None => (key, None),

@@ -1,5 +1,6 @@
 //! Options as typed → settings as run: defaults, ranges, and what goes with what.
 
+use std::ops::Bound;
 use std::path::Path;
 
 use ptuning_core::ensemble::Combine;
@@ -13,6 +14,7 @@ use super::error::{Fault, Place};
 use super::lm::lm;
 use super::reader::{Given, OrDefault, Reader};
 use super::sections::*;
+use super::shape::{Expected, Shape};
 use super::spans::{settle, spans};
 use super::verbalizer::verbalizer;
 
@@ -31,7 +33,7 @@ enum Init {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Shape {
+enum Curve {
     Constant,
     Linear,
     Exponential,
@@ -90,16 +92,15 @@ fn labels_or_words(
 }
 
 pub(super) fn seed(reader: &mut Reader<'_>) -> u64 {
-    reader
-        .read("seed", "a whole number, at least 0", |node| u64::try_from(node.integer()?).ok())
-        .or_default_to(0)
+    let expected = Shape::Whole { least: 0 }.told("a whole number, at least 0");
+    reader.read("seed", expected, |node| u64::try_from(node.integer()?).ok()).or_default_to(0)
 }
 
 pub(super) fn name(reader: &mut Reader<'_>) -> String {
     let expected = "a folder name of letters, digits, `-`, `_` and `.` that begins with none of \
                     `-` and `.`";
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let given = reader.read("name", expected, |node| {
+    let given = reader.read("name", Shape::Text.told(expected), |node| {
         let name = node.string()?;
         let fine = !name.is_empty() && !name.starts_with(['-', '.']) && name.chars().all(plain);
         fine.then(|| name.to_owned())
@@ -183,6 +184,7 @@ fn prompt_encoder(reader: &mut Reader<'_>) -> PromptEncoderSettings {
 
 /// Reads `[train]`, with its strategy if there is a choice.
 pub(super) fn train(reader: &mut Reader<'_>, has_strategy: bool) -> TrainSettings {
+    let betas = Shape::List { of: Box::new(Shape::share()), least: 2, most: 2 };
     TrainSettings {
         strategy: has_strategy.then(|| strategy(reader)),
         optimizer: reader
@@ -190,7 +192,7 @@ pub(super) fn train(reader: &mut Reader<'_>, has_strategy: bool) -> TrainSetting
             .or_default_to(Optimizer::Adam),
         lr: reader.positive("train.lr").or_default_to(1e-3),
         betas: reader
-            .read("train.betas", "two numbers, each at least 0 and below 1", |node| {
+            .read("train.betas", betas.told("two numbers, each at least 0 and below 1"), |node| {
                 let beta = |node: &Node| node.number().filter(|beta| (0.0..1.0).contains(beta));
                 match node.array()? {
                     [first, second] => Some((beta(first)?, beta(second)?)),
@@ -200,9 +202,11 @@ pub(super) fn train(reader: &mut Reader<'_>, has_strategy: bool) -> TrainSetting
             .or_default_to((0.9, 0.999)),
         eps: reader.positive("train.eps").or_default_to(1e-8),
         weight_decay: reader
-            .read("train.weight_decay", "a number, at least 0", |node| {
-                node.number().filter(|&number| number >= 0.0)
-            })
+            .read(
+                "train.weight_decay",
+                Shape::not_negative().told("a number, at least 0"),
+                |node| node.number().filter(|&number| number >= 0.0),
+            )
             .or_default_to(0.0),
         schedule: schedule(reader),
         warmup_steps: reader.count("train.warmup_steps", 0).or_default_to(0),
@@ -223,31 +227,32 @@ fn strategy(reader: &mut Reader<'_>) -> Strategy {
 
 fn schedule(reader: &mut Reader<'_>) -> Schedule {
     let shapes = [
-        ("constant", Shape::Constant),
-        ("linear", Shape::Linear),
-        ("exponential", Shape::Exponential),
-        ("cosine", Shape::Cosine),
+        ("constant", Curve::Constant),
+        ("linear", Curve::Linear),
+        ("exponential", Curve::Exponential),
+        ("cosine", Curve::Cosine),
     ];
     let shape = reader.choice("train.schedule", &shapes);
-    let gamma = reader.read("train.gamma", "a number above 0, at most 1", |node| {
+    let factor = Shape::Number { from: Bound::Excluded(0.0), to: Bound::Included(1.0) };
+    let gamma = reader.read("train.gamma", factor.told("a number above 0, at most 1"), |node| {
         node.number().filter(|&gamma| gamma > 0.0 && gamma <= 1.0)
     });
-    let (place, shape) = parts(shape, Shape::Constant);
-    if shape != Shape::Exponential {
+    let (place, shape) = parts(shape, Curve::Constant);
+    if shape != Curve::Exponential {
         let name = shapes.iter().find(|(_, known)| *known == shape).map_or("", |known| known.0);
         let reason = format!("schedule `{name}`, only with `exponential`");
         reader.no_effect("train.gamma", &gamma, place.as_ref(), reason);
     }
     match shape {
-        Shape::Constant => Schedule::Constant,
-        Shape::Linear => Schedule::Linear,
-        Shape::Exponential => Schedule::Exponential { gamma: gamma.or_default_to(0.98) },
-        Shape::Cosine => Schedule::Cosine,
+        Curve::Constant => Schedule::Constant,
+        Curve::Linear => Schedule::Linear,
+        Curve::Exponential => Schedule::Exponential { gamma: gamma.or_default_to(0.98) },
+        Curve::Cosine => Schedule::Cosine,
     }
 }
 
 fn eval(reader: &mut Reader<'_>, has_test: bool, single: Option<&'static str>) -> EvalSettings {
-    let expected = "a list of two templates or more";
+    let expected = Shape::list(Shape::Text, 2).told("a list of two templates or more");
     let ensemble = reader.read("eval.ensemble", expected, |node| {
         let template =
             |node: &Node| node.string().filter(|text| !text.trim().is_empty()).map(str::to_owned);
@@ -275,13 +280,16 @@ fn eval(reader: &mut Reader<'_>, has_test: bool, single: Option<&'static str>) -
 fn splits(reader: &mut Reader<'_>, has_test: bool) -> Vec<Split> {
     let names = Split::ALL.map(|split| (split.name(), split));
     let key = "eval.splits";
+    let expected = "a list of `train`, `dev`, `test`";
+    let one = Shape::Choice(Split::ALL.map(Split::name).to_vec());
+    reader.takes(key, Shape::list(one, 0).told(expected));
     let Some(node) = reader.node(key) else {
         return [Split::Dev, Split::Test].into_iter().take(1 + usize::from(has_test)).collect();
     };
     let Some(nodes) = node.array() else {
         let fault = Fault::Wrong {
             key: key.to_owned(),
-            expected: "a list of `train`, `dev`, `test`".to_owned(),
+            expected: expected.to_owned(),
             found: node.describe(),
         };
         let hint = node.string().map(|name| format!("splits = [{name:?}]"));
@@ -304,7 +312,7 @@ fn splits(reader: &mut Reader<'_>, has_test: bool) -> Vec<Split> {
 }
 
 pub(super) fn truth(reader: &mut Reader<'_>, key: &'static str, default: bool) -> bool {
-    reader.read(key, "`true` or `false`", Node::boolean).or_default_to(default)
+    reader.truth(key).or_default_to(default)
 }
 
 fn parts<T>(given: Option<Given<T>>, default: T) -> (Option<Place>, T) {
@@ -314,8 +322,8 @@ fn parts<T>(given: Option<Given<T>>, default: T) -> (Option<Place>, T) {
     }
 }
 
-/// Every key that is read, `section.key`, in the order of reading.
-pub(super) fn keys() -> Vec<&'static str> {
+/// Every key that is read, `section.key`, with what it takes, in the order of reading.
+pub(super) fn keys() -> Vec<(&'static str, Expected)> {
     let mut reader = Reader::new(&[], Path::new(""), false);
     settings(&mut reader);
     reader.finish().1

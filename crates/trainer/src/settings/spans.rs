@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::error::Fault;
 use super::nearest::nearest;
 use super::reader::{OrDefault, Reader};
+use super::shape::Shape;
 use super::{DataSettings, VerbalizerSettings};
 
 /// The input of a template that is the sentence, and the one that is the span.
@@ -34,11 +35,11 @@ pub(super) fn spans(reader: &mut Reader<'_>) -> Option<SpanSettings> {
     let tokens = reader.text("spans.tokens").or_default_to("tokens".to_owned());
     let entities = reader.text("spans.entities").or_default_to("entities".to_owned());
     let longest = reader.count("spans.longest", 1).or_default_to(4);
-    let negatives = reader.read("spans.negatives", "a number, at least 0", |node| {
-        node.number().filter(|&number| number >= 0.0)
-    });
+    let number = Shape::not_negative().told("a number, at least 0");
+    let negatives = reader
+        .read("spans.negatives", number, |node| node.number().filter(|&number| number >= 0.0));
     let none = reader.text("spans.none").or_default_to("none".to_owned());
-    let expected = "a list of words, such as [\"the\", \"of\"]";
+    let expected = Shape::list(Shape::Text, 0).told("a list of words, such as [\"the\", \"of\"]");
     let stop_words = reader.read("spans.stop_words", expected, |node| {
         let word = |node: &super::document::Node| node.string().map(str::to_owned);
         node.array()?.iter().map(word).collect::<Option<Vec<_>>>()

@@ -80,7 +80,7 @@ pub(super) fn axes<'a>(reader: &mut Reader<'a>) -> Axes<'a> {
 pub(super) fn keys() -> Vec<&'static str> {
     let mut reader = Reader::new(&[], Path::new(""), false);
     axes(&mut reader);
-    reader.finish().1
+    reader.finish().1.into_iter().map(|(key, _)| key).collect()
 }
 
 fn seeds(reader: &mut Reader<'_>) -> Vec<u64> {

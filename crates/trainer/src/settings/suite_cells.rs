@@ -9,7 +9,7 @@ use super::error::{Problem, SettingsError};
 use super::reader::Reader;
 use super::sections::Split;
 use super::suite::{Axes, Axis, axes, discrete, fill, seed_node};
-use super::{Settings, read, resolve};
+use super::{Settings, read, resolve, texts};
 
 /// Many runs that differ in few things.
 #[derive(Debug, Clone, PartialEq)]
@@ -243,6 +243,7 @@ impl Maker<'_> {
         }
         let mut reader = Reader::new(&root, self.base, true);
         let mut settings = resolve::settings(&mut reader);
+        texts::check(&mut reader, &settings);
         let found = reader.finish().0;
         let fine = found.is_empty();
         problems.extend(found);

@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 use super::document::{Entry, Node};
 use super::error::{Fault, Place};
 use super::reader::{Given, OrDefault, Reader};
+use super::shape::Shape;
 use super::verbalizer_kind::{VerbalizerKind, kind};
 
 /// Label → words, in the order of the config.
@@ -115,16 +116,16 @@ pub(super) fn verbalizer(reader: &mut Reader<'_>) -> Option<VerbalizerSettings> 
     let aggregates =
         [("mean", Aggregate::Mean), ("mean-log", Aggregate::MeanLog), ("max", Aggregate::Max)];
     let aggregate = reader.choice("verbalizer.aggregate", &aggregates);
-    let learn_weights = reader.read("verbalizer.learn_weights", "`true` or `false`", Node::boolean);
+    let learn_weights = reader.truth("verbalizer.learn_weights");
     let lr = reader.positive("verbalizer.lr");
     let calibrations =
         [("none", Prior::None), ("contextual", Prior::Contextual), ("train", Prior::Train)];
     let calibration = reader.choice("verbalizer.calibration", &calibrations);
-    let content_free =
-        reader.read("verbalizer.content_free", "a list of texts that are not blank", |node| {
-            let texts = node.array().filter(|texts| !texts.is_empty())?;
-            texts.iter().map(word).collect::<Option<Vec<_>>>()
-        });
+    let texts = Shape::list(Shape::Text, 1).told("a list of texts that are not blank");
+    let content_free = reader.read("verbalizer.content_free", texts, |node| {
+        let texts = node.array().filter(|texts| !texts.is_empty())?;
+        texts.iter().map(word).collect::<Option<Vec<_>>>()
+    });
     let examples = reader.count("verbalizer.calibration_examples", 1);
     let weights = weights(reader);
     let Some(Given { value: labels, place: labels_place }) = labels else {
@@ -243,6 +244,7 @@ fn is_word(labels: &[(String, Vec<String>)], word: &str) -> bool {
 
 fn weights(reader: &mut Reader<'_>) -> Option<Given<BTreeMap<String, f64>>> {
     let expected = "a table from words to numbers above 0, such as { great = 2.0 }";
+    let expected = Shape::table(Shape::positive()).told(expected);
     reader.read("verbalizer.weights", expected, |node| {
         let weight = |entry: &Entry| {
             let weight = entry.node.number().filter(|&weight| weight > 0.0)?;
@@ -256,7 +258,9 @@ fn labels(reader: &mut Reader<'_>) -> Option<Given<Labels>> {
     let key = "verbalizer.labels";
     let expected = "a table from labels to words, such as { positive = [\"great\"], negative = \
                     [\"bad\", \"boring\"] }";
-    let given = reader.read(key, expected, |node| {
+    let words = Shape::Either(vec![Shape::Text, Shape::list(Shape::Text, 1)]);
+    let shape = Shape::Either(vec![Shape::table(words), Shape::list(Shape::Text, 2)]);
+    let given = reader.read(key, shape.told(expected), |node| {
         if let Some(names) = node.array() {
             return names.iter().map(|name| Some((word(name)?, Vec::new()))).collect();
         }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Serialize, Serializer};
 
 use super::reader::{Given, OrDefault, Reader};
+use super::shape::Shape;
 
 /// Where the words of labels come from.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -70,7 +71,8 @@ pub(super) fn kind(reader: &mut Reader<'_>, has_labels: bool) -> VerbalizerKind 
     let words = reader.count("verbalizer.words", 1);
     let frequent = reader.count("verbalizer.frequent", 1);
     let knowledge = knowledge(reader);
-    let cutoff = reader.read("verbalizer.cutoff", "a number from 0 to below 1", |node| {
+    let share = Shape::share().told("a number from 0 to below 1");
+    let cutoff = reader.read("verbalizer.cutoff", share, |node| {
         node.number().filter(|number| (0.0..1.0).contains(number))
     });
     if !has_labels {

@@ -33,25 +33,35 @@ impl Sentences {
     /// # Errors
     /// The first file or row that cannot be used, a label without words, a split without entities.
     pub fn load(settings: &Settings, spans: &SpanSettings) -> Result<Self, Error> {
-        let read = |split: Split| -> Result<Option<Vec<Sentence>>, Error> {
-            let Some(path) = settings.data.file(split) else { return Ok(None) };
-            let mut sentences = load_sentences(path, spans)?;
-            sentences.iter().try_for_each(|sentence| check(path, sentence, settings, spans))?;
-            sentences.truncate(settings.data.limit.unwrap_or(usize::MAX));
-            if sentences.iter().all(|sentence| sentence.entities.is_empty()) {
-                let (path, key) = (path.to_owned(), spans.entities.clone());
-                return Err(DataError::NoEntities { path, sentences: sentences.len(), key }.into());
-            }
-            Ok(Some(match settings.data.shots {
-                Some(shots) if split != Split::Test => few(sentences, shots, settings.seed, split),
-                _ => sentences,
-            }))
-        };
+        let read = |split| Self::read(settings, spans, split);
         Ok(Self {
             train: read(Split::Train)?.unwrap_or_default(),
             dev: read(Split::Dev)?.unwrap_or_default(),
             test: read(Split::Test)?,
         })
+    }
+
+    /// Reads one split; `None` if the data has no such split.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub(crate) fn read(
+        settings: &Settings,
+        spans: &SpanSettings,
+        split: Split,
+    ) -> Result<Option<Vec<Sentence>>, Error> {
+        let Some(path) = settings.data.file(split) else { return Ok(None) };
+        let mut sentences = load_sentences(path, spans)?;
+        sentences.iter().try_for_each(|sentence| check(path, sentence, settings, spans))?;
+        sentences.truncate(settings.data.limit.unwrap_or(usize::MAX));
+        if sentences.iter().all(|sentence| sentence.entities.is_empty()) {
+            let (path, key) = (path.to_owned(), spans.entities.clone());
+            return Err(DataError::NoEntities { path, sentences: sentences.len(), key }.into());
+        }
+        Ok(Some(match settings.data.shots {
+            Some(shots) if split != Split::Test => few(sentences, shots, settings.seed, split),
+            _ => sentences,
+        }))
     }
 
     /// The sentences of a split, in the order of its file; `None` if the data has no such split.

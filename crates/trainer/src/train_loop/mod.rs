@@ -28,6 +28,7 @@ use crate::run_dir::{Metric, RunDir};
 use crate::schedule::LearningRate;
 use crate::settings::{Split, TrainSettings};
 use crate::strategy::StepOutcome;
+use crate::validate::Tried;
 
 /// Why training ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,12 +126,7 @@ impl Loop {
         observer: &mut dyn Observer,
     ) -> Result<End, Error> {
         let lengths = learner.lengths();
-        let batching = Batching {
-            size: settings.batch_size,
-            shuffle: settings.shuffle,
-            bucket: settings.bucket,
-            seed,
-        };
+        let batching = batching(settings, seed);
         let batches = lengths.len().div_ceil(settings.batch_size.max(1));
         let steps = batches.div_ceil(settings.accumulation.max(1));
         let rate = LearningRate {
@@ -180,6 +176,26 @@ impl Loop {
             }
         }
         Ok(if self.position.stopped { End::Stopped } else { End::Finished })
+    }
+
+    /// Takes the first step over the first batch, in memory alone.
+    ///
+    /// # Errors
+    /// A loss that is not a number, or a step that leaves what learns as none.
+    pub fn try_step(
+        &self,
+        learner: &mut dyn Learner,
+        settings: &TrainSettings,
+        seed: u64,
+    ) -> Result<Tried, Error> {
+        let mut order = batching(settings, seed).epoch(0, &learner.lengths());
+        order.truncate(1);
+        let outcome = learner.step(&order, 0, settings.lr)?;
+        let loss = outcome.loss_sum() / outcome.answers as f64;
+        if !loss.is_finite() || !learner.is_finite() {
+            return Err(self.not_finite(learner, 1, loss));
+        }
+        Ok(Tried { examples: outcome.examples, loss, trained: true })
     }
 
     fn step(
@@ -287,4 +303,10 @@ impl Loop {
         let since_best = self.position.best.map_or(0, |(best, _)| epoch.saturating_sub(best));
         settings.patience.is_some_and(|patience| since_best >= patience)
     }
+}
+
+/// How batches of a training run are drawn.
+fn batching(settings: &TrainSettings, seed: u64) -> Batching {
+    let TrainSettings { batch_size: size, shuffle, bucket, .. } = *settings;
+    Batching { size, shuffle, bucket, seed }
 }

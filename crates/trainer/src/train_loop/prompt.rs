@@ -26,6 +26,7 @@ use crate::settings::{PromptEncoderKind, PromptInit, Split, VerbalizerKind, Verb
 use crate::strategy::StepOutcome;
 use crate::tagging::DevSpans;
 use crate::task::{Counts, Item, Task};
+use crate::validate::Tried;
 use crate::verbalize::prepared;
 
 /// A run that trains a prompt, between two optimiser steps.
@@ -127,6 +128,15 @@ impl<'a> TrainLoop<'a> {
     /// Examples used and dropped of train and dev.
     pub fn counts(&self) -> (Counts, Counts) {
         self.learner.counts
+    }
+
+    /// Takes the first step over the first batch, in memory alone.
+    ///
+    /// # Errors
+    /// A loss that is not a number.
+    pub fn try_step(&mut self) -> Result<Tried, Error> {
+        let settings = &self.task.settings;
+        self.state.try_step(&mut self.learner, &settings.train, settings.seed)
     }
 
     /// Trains until the end, writing metrics and checkpoints as it goes.
