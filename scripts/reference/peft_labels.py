@@ -32,6 +32,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("model", help="Hugging Face folder")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--encoder", choices=["lstm", "mlp", "direct"], default="lstm")
+    parser.add_argument("--layers", type=int, choices=[2, 3], default=3, help="of the MLP: PEFT's three, or ptune's two")
     parser.add_argument("--tokens", type=int, default=8)
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--epochs", type=int, default=5)
@@ -91,6 +92,10 @@ def main() -> None:
             encoder_hidden_size=width, encoder_dropout=0.0,
         )  # fmt: skip
     model = get_peft_model(lm, config).eval()
+    if args.encoder == "mlp" and args.layers == 2:
+        wide = lm.config.hidden_size
+        head = torch.nn.Sequential(torch.nn.Linear(wide, wide), torch.nn.ReLU(), torch.nn.Linear(wide, wide))
+        model.prompt_encoder["default"].mlp_head = head
     train, dev, test = (rows(args.data / f"{name}.jsonl", tok) for name in ("train", "dev", "test"))
     learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.Adam(learned, lr=args.lr)

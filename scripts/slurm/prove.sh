@@ -121,12 +121,16 @@ echo "task $stopped was stopped, saved and queued itself again"
 
 # The other's node dies: its daemon and all that it runs, with no word to the controller.
 killed=$(on node2)
-kill -9 "$(cat slurmd-node2.pid)"
-for pid in $(pgrep -f "suite shared.toml" || true) $(pgrep slurm_script || true); do
+# The step's daemon goes before what it watches, so that nobody can tell the controller how it ended.
+watchers=() watched=()
+for pid in $(pgrep -f slurm_script || true) $(pgrep -f "suite shared.toml" || true); do
     if tr '\0' '\n' <"/proc/$pid/environ" 2>/dev/null | grep -qx "SLURMD_NODENAME=node2"; then
-        kill -9 "$(awk '/^PPid/{print $2}' "/proc/$pid/status")" "$pid" 2>/dev/null || true
+        parent=$(awk '/^PPid/{print $2}' "/proc/$pid/status")
+        grep -q slurmstepd "/proc/$parent/comm" && watchers+=("$parent")
+        watched+=("$pid")
     fi
 done
+kill -9 "$(cat slurmd-node2.pid)" "${watchers[@]}" "${watched[@]}"
 before=$(done_cells)
 [ "$before" -lt 8 ] || { echo "all cells were done before the node died: nothing is proven" >&2; exit 1; }
 echo "node2 died in the midst of task $killed, with $before of 8 cells done"
