@@ -193,11 +193,19 @@ fn parts_are_joined_and_none_is_lost_or_run_twice() {
 #[test]
 fn workers_share_the_cells_and_a_killed_one_loses_none() {
     let folder = folder();
+    // Cells that take long enough to be killed in.
+    let longer = suite().replace("seeds =", "set = { train.epochs = 40 }\nseeds =");
+    folder.write("suite.toml", &longer);
     let whole = folder.run("suite suite.toml --quiet");
-    folder.write("shared.toml", suite().replace("\"suites\"", "\"shared\""));
-    // A worker of another machine that is killed at some moment, as often as it takes to have it in a cell.
+    folder.write("shared.toml", longer.replace("\"suites\"", "\"shared\""));
+    // A worker of another machine that is killed in its first cell, in the next one, and so on.
+    let begun = || {
+        let cells = folder.path("shared/small/cells").read_dir().into_iter().flatten().flatten();
+        cells.filter(|cell| cell.path().join("last.safetensors").is_file()).count()
+    };
     let mut killed = 0;
-    for wait in [300, 500, 700] {
+    for _ in 0..3 {
+        let before = begun();
         let mut child = Command::new(PTUNE)
             .args(["suite", "shared.toml", "--quiet"])
             .current_dir(folder.path(""))
@@ -206,12 +214,14 @@ fn workers_share_the_cells_and_a_killed_one_loses_none() {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        std::thread::sleep(Duration::from_millis(wait));
+        while begun() == before && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         killed += usize::from(child.try_wait().unwrap().is_none());
         child.kill().unwrap();
         child.wait().unwrap();
     }
-    assert!(killed > 0);
+    assert_eq!(killed, 3);
     let ran = folder.run("suite shared.toml --jobs 3");
     assert_eq!(ran.code, Some(0), "{ran}");
     assert_eq!(ran.stdout, whole.stdout, "{ran}");
