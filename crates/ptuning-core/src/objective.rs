@@ -52,14 +52,23 @@ pub fn ranks(
     answers: &[u32],
     candidates: Option<&Tensor<1, Int>>,
 ) -> Vec<usize> {
-    let device = logits.device();
-    let targets = ids(answers, &device).reshape([answers.len(), 1]);
-    let target = logits.clone().gather(1, targets);
     let scores = match candidates {
-        Some(candidates) => logits.select(1, candidates.clone()),
-        None => logits,
+        Some(candidates) => logits.clone().select(1, candidates.clone()),
+        None => logits.clone(),
     };
-    let higher = scores.greater(target).int().sum_dim(1);
+    ranks_among(logits, answers, scores)
+}
+
+/// The same where the candidates' scores are at hand: how many of each row are strictly higher.
+///
+/// # Shapes
+/// - `logits`: `[rows, vocab]`
+/// - `answers`: one vocabulary id for each row
+/// - `scores`: `[rows, candidates]`
+/// - returns: `rows` numbers
+pub fn ranks_among(logits: Tensor<2>, answers: &[u32], scores: Tensor<2>) -> Vec<usize> {
+    let targets = ids(answers, &logits.device()).reshape([answers.len(), 1]);
+    let higher = scores.greater(logits.gather(1, targets)).int().sum_dim(1);
     higher.into_data().iter::<i64>().map(|count| count as usize).collect()
 }
 
@@ -82,9 +91,7 @@ pub fn higher_rivals(logits: Tensor<2>, answers: &[u32], rivals: &[&[u32]]) -> V
         rivals.iter().copied().chain(std::iter::repeat_n(answer, widest - rivals.len()))
     });
     let padded = ids(&padded.collect::<Vec<u32>>(), &device).reshape([rows, widest]);
-    let target = logits.clone().gather(1, ids(answers, &device).reshape([rows, 1]));
-    let higher = logits.gather(1, padded).greater(target).int().sum_dim(1);
-    higher.into_data().iter::<i64>().map(|count| count as usize).collect()
+    ranks_among(logits.clone(), answers, logits.gather(1, padded))
 }
 
 /// Scores where an input's other right answers are no candidates: who says Canberra is not wrong because the

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use burn::tensor::{Int, Tensor};
 use ptuning_core::language_model::LanguageModel;
-use ptuning_core::objective::{Scores, cross_entropy, higher_rivals, ids, ranks};
+use ptuning_core::objective::{Scores, cross_entropy, higher_rivals, ids, ranks_among};
 use ptuning_core::prompt_model::answer_logits;
 use ptuning_core::template::{Encoded, Row};
 use ptuning_core::verbalizer::{LabelWords, Verbalizer};
@@ -141,14 +141,13 @@ impl<'a> Judge<'a> {
             Verbalizer::Words(_) => said,
             Verbalizer::Labels(labels) => labels.aggregated(labels.compared(said)),
         };
-        let tensor = self.candidates.as_ref().map(|(_, tensor)| tensor);
-        let among = match tensor {
-            Some(candidates) => scores.clone().select(1, candidates.clone()),
+        let among = match &self.candidates {
+            Some((_, candidates)) => scores.clone().select(1, candidates.clone()),
             None => scores.clone(),
         };
-        let best = among.argmax(1).into_data();
+        let best = among.clone().argmax(1).into_data();
         let losses = cross_entropy(scores.clone(), &answers).into_data();
-        let found = ranks(scores.clone(), &answers, tensor);
+        let found = ranks_among(scores.clone(), &answers, among);
         let rows = indices.iter().zip(found).zip(best.iter::<i64>()).zip(losses.iter::<f32>());
         for (((&index, rank), best), loss) in rows {
             self.outcome.ranks[index] = rank;

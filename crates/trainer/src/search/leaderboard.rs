@@ -107,17 +107,6 @@ pub(super) fn better(a: &Scores, b: &Scores) -> Ordering {
 
 /// The mean of several scores of the same examples.
 pub(super) fn mean(scores: &[Scores]) -> Scores {
-    let count = scores.len().max(1) as f64;
-    let mean = |of: fn(&Scores) -> f64| scores.iter().map(of).sum::<f64>() / count;
-    let macro_f1 = scores.iter().all(|scores| scores.macro_f1.is_some());
-    Scores {
-        examples: scores.first().map_or(0, |scores| scores.examples),
-        precision_at_1: mean(|scores| scores.precision_at_1),
-        precision_at_10: mean(|scores| scores.precision_at_10),
-        mrr: mean(|scores| scores.mrr),
-        loss: mean(|scores| scores.loss),
-        macro_f1: macro_f1.then(|| mean(|scores| scores.macro_f1.unwrap_or_default())),
-        entity_f1: None,
-        filtered: None,
-    }
+    let examples = scores.first().map_or(0, |scores| scores.examples);
+    Scores { examples, filtered: None, ..Scores::mean(scores) }
 }
